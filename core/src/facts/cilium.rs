@@ -1,0 +1,63 @@
+//! What is there of Cilium: nothing, a release, or leftovers.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What is there of Cilium.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cilium {
+    /// The installation, when an agent DaemonSet exists.
+    pub installation: Option<Installation>,
+    /// Names of CRDs of `cilium.io`, sorted.
+    pub crds: Vec<String>,
+    /// CiliumEndpoints.
+    pub endpoints: Vec<Endpoint>,
+    /// CiliumNodeConfigs as `namespace/name`.
+    pub node_configs: Vec<String>,
+    /// Policy objects (`CiliumNetworkPolicy`, `CiliumClusterwideNetworkPolicy`) as `kind namespace/name`.
+    pub policies: Vec<String>,
+}
+
+/// An installed Cilium.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Installation {
+    /// Namespace of the agent DaemonSet.
+    pub namespace: String,
+    /// Name of the agent DaemonSet.
+    pub daemonset: String,
+    /// Helm release that owns it, when it says so.
+    pub release: Option<String>,
+    /// Version told by the agent's image tag, `1.18.2`.
+    pub version: Option<String>,
+    /// Data of the ConfigMap `cilium-config`.
+    pub config: BTreeMap<String, String>,
+    /// Agents, by node.
+    pub agents: Vec<Agent>,
+}
+
+/// One agent pod.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Agent {
+    /// The node it runs on.
+    pub node: String,
+    /// Condition Ready is True.
+    pub ready: bool,
+}
+
+/// One CiliumEndpoint.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// Namespace of the pod.
+    pub namespace: String,
+    /// Name of the pod.
+    pub name: String,
+    /// Addresses.
+    pub ips: Vec<String>,
+    /// `status.state`, `ready` when it works.
+    pub state: String,
+}

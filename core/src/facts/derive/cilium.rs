@@ -1,0 +1,98 @@
+//! What is there of Cilium: the agent's DaemonSet by what it runs, its ConfigMap, its API objects.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::command_line::{CommandLine, Runs};
+use super::object::{condition, controller, list, meta, name, namespace, qualified, some_text, text};
+use super::{config_map, image};
+use crate::facts::cilium::{Agent, Cilium, Endpoint, Installation};
+use crate::facts::inventory::{Inventory, Listing};
+use crate::plan::Resource;
+
+/// Name of the agent's ConfigMap in every version of the chart.
+pub(super) const CONFIG: &str = "cilium-config";
+
+/// What is there of Cilium.
+///
+/// # Errors
+/// When one of the kinds could not be read completely, or an agent's configuration could not be found.
+pub(super) fn cilium(inventory: &Inventory) -> Result<Cilium, String> {
+    let mut agents = inventory.all(Resource::DAEMON_SETS)?.iter().filter_map(agent_container);
+    let installation = agents.next().map(|(set, agent)| installation(inventory, set, agent)).transpose()?;
+    if let (Some(first), Some((second, _))) = (&installation, agents.next()) {
+        let first = format!("{}/{}", first.namespace, first.daemonset);
+        return Err(format!("daemonsets {first} and {} both run cilium-agent", qualified(second)));
+    }
+    let mut crds = Vec::new();
+    for crd in inventory.all(Resource::CUSTOM_RESOURCES)? {
+        if text(crd, "/spec/group") == "cilium.io" {
+            crds.push(name(crd).to_owned());
+        }
+    }
+    crds.sort();
+    let mut endpoints: Vec<Endpoint> =
+        served(inventory, Resource::CILIUM_ENDPOINTS, &crds)?.iter().map(endpoint).collect();
+    endpoints.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+    let mut node_configs: Vec<String> =
+        served(inventory, Resource::CILIUM_NODE_CONFIGS, &crds)?.iter().map(qualified).collect();
+    node_configs.sort();
+    let mut policies = Vec::new();
+    for resource in [Resource::CILIUM_NETWORK_POLICIES, Resource::CILIUM_CLUSTERWIDE_POLICIES] {
+        let objects = served(inventory, resource, &crds)?;
+        policies.extend(objects.iter().map(|object| format!("{} {}", resource.kind, qualified(object))));
+    }
+    policies.sort();
+    Ok(Cilium { installation, crds, endpoints, node_configs, policies })
+}
+
+/// All objects of a kind; one whose CRD is there but not served in the version we read is not empty, it is unknown.
+fn served<'i>(inventory: &'i Inventory, resource: Resource, crds: &[String]) -> Result<&'i [Value], String> {
+    let crd = format!("{}.{}", resource.plural, resource.group);
+    if matches!(inventory.listings.get(&resource), Some(Listing::NotServed)) && crds.contains(&crd) {
+        return Err(format!("{crd} is served in other versions than {}", resource.version));
+    }
+    inventory.all(resource)
+}
+
+/// The DaemonSet and the container of it that runs `cilium-agent`.
+pub(super) fn agent_container(set: &Value) -> Option<(&Value, &Value)> {
+    let containers = list(set, "/spec/template/spec/containers");
+    let agent = containers.iter().find(|c| CommandLine::of(c).runs(&["cilium-agent"]) != Runs::No)?;
+    Some((set, agent))
+}
+
+fn installation(inventory: &Inventory, set: &Value, agent: &Value) -> Result<Installation, String> {
+    let config = config_map(inventory, namespace(set), CONFIG)?;
+    let config = config.ok_or_else(|| format!("daemonset {} has no configmap {CONFIG} beside it", qualified(set)))?;
+    let data = config.pointer("/data").and_then(Value::as_object).into_iter().flatten();
+    let config: BTreeMap<String, String> =
+        data.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect();
+    let mut agents: Vec<Agent> = inventory
+        .all(Resource::PODS)?
+        .iter()
+        .filter(|pod| namespace(pod) == namespace(set) && controller(pod) == Some(("DaemonSet", name(set))))
+        .map(|pod| Agent { node: text(pod, "/spec/nodeName").to_owned(), ready: condition(pod, "Ready") })
+        .collect();
+    agents.sort_by(|a, b| a.node.cmp(&b.node));
+    Ok(Installation {
+        namespace: namespace(set).to_owned(),
+        daemonset: name(set).to_owned(),
+        release: meta(set, "annotations", "meta.helm.sh/release-name").map(str::to_owned),
+        version: image::version(text(agent, "/image")).map(|version| version.trim_start_matches('v').to_owned()),
+        config,
+        agents,
+    })
+}
+
+fn endpoint(object: &Value) -> Endpoint {
+    let addresses = list(object, "/status/networking/addressing").iter();
+    let ips = addresses.flat_map(|address| [some_text(address, "/ipv4"), some_text(address, "/ipv6")]).flatten();
+    Endpoint {
+        namespace: namespace(object).to_owned(),
+        name: name(object).to_owned(),
+        ips: ips.collect(),
+        state: text(object, "/status/state").to_owned(),
+    }
+}

@@ -1,0 +1,193 @@
+//! Kube-OVN's installations, found by what containers run.
+//!
+//! Releases differ in `command` and `args`, in which container writes the CNI configuration, and in where the
+//! directory is mounted (`domain/kube-ovn.md` §1, §2.1); what cannot be told makes the whole subject unknown.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::command_line::{CommandLine, Runs, parse_bool};
+use super::object::{list, name, namespace, qualified, text};
+use super::owner::owner;
+use super::{image, known};
+use crate::facts::inventory::Inventory;
+use crate::facts::kube_ovn::{CniDaemon, ConfWriter, Controller, Installation, KubeOvn};
+use crate::plan::Resource;
+
+const CONTROLLER: &[&str] = &["start-controller.sh", "kube-ovn-controller"];
+const CNI_SERVER: &[&str] = &["start-cniserver.sh", "kube-ovn-daemon"];
+const INSTALL_CNI: &[&str] = &["install-cni.sh", "kube-ovn-daemon"];
+/// Where every release mounts the directory in its container.
+const CONF_MOUNT: &str = "/etc/cni/net.d";
+const CONF_NAME: &str = "01-kube-ovn.conflist";
+
+/// All installations, by namespace.
+///
+/// # Errors
+/// When workloads could not be read, the manifests hold none, or one of them cannot be understood.
+pub(super) fn kube_ovn(inventory: &Inventory) -> Result<KubeOvn, String> {
+    let (deployments, complete) = known(inventory, Resource::DEPLOYMENTS)?;
+    let (daemon_sets, _) = known(inventory, Resource::DAEMON_SETS)?;
+    let mut installations = Vec::new();
+    for deployment in deployments {
+        for (index, container) in list(deployment, "/spec/template/spec/containers").iter().enumerate() {
+            match CommandLine::of(container).runs(CONTROLLER) {
+                Runs::No => {}
+                Runs::Directly => installations.push(installation(deployment, index, container, daemon_sets)?),
+                Runs::FromShellText => {
+                    return Err(format!(
+                        "deployment {} starts kube-ovn-controller from a shell text, where its flags cannot be read",
+                        qualified(deployment)
+                    ));
+                }
+            }
+        }
+    }
+    if installations.is_empty() && !complete {
+        return Err("no workload in the manifests runs kube-ovn-controller".to_owned());
+    }
+    installations.sort_by(|a, b| (&a.namespace, &a.controller.name).cmp(&(&b.namespace, &b.controller.name)));
+    Ok(KubeOvn { installations })
+}
+
+fn installation(deployment: &Value, index: usize, container: &Value, sets: &[Value]) -> Result<Installation, String> {
+    let controller = controller(deployment, index, container)?;
+    let version = image::version(&controller.image);
+    let mut servers = sets.iter().filter(|set| namespace(set) == namespace(deployment)).filter_map(|set| {
+        let containers = list(set, "/spec/template/spec/containers");
+        let server = containers.iter().find(|c| CommandLine::of(c).runs(CNI_SERVER) != Runs::No)?;
+        Some((set, server))
+    });
+    let Some((set, server)) = servers.next() else {
+        return Err(format!(
+            "deployment {} runs kube-ovn-controller, but no DaemonSet beside it runs kube-ovn-daemon",
+            qualified(deployment)
+        ));
+    };
+    if let Some((other, _)) = servers.next() {
+        return Err(format!("daemonsets {} and {} both run kube-ovn-daemon", qualified(set), qualified(other)));
+    }
+    Ok(Installation {
+        namespace: namespace(deployment).to_owned(),
+        owner: owner(deployment),
+        cni: cni(set, server, version.as_deref())?,
+        controller,
+        version,
+    })
+}
+
+fn controller(deployment: &Value, index: usize, container: &Value) -> Result<Controller, String> {
+    let line = CommandLine::of(container);
+    let flags = line.flags();
+    let object = format!("deployment {}", qualified(deployment));
+    let switch = |name, absent| switch(&flags, &object, name, absent);
+    let (flags_in, flags_list) = line.flags_in(&["enable-lb", "enable-np"]);
+    Ok(Controller {
+        name: name(deployment).to_owned(),
+        container: index,
+        container_name: name_of(container),
+        image: text(container, "/image").to_owned(),
+        flags_in: flags_in.to_owned(),
+        flags_list,
+        enable_lb: switch("enable-lb", true)?,
+        enable_np: switch("enable-np", true)?,
+        enable_lb_svc: switch("enable-lb-svc", false)?,
+        replicas: match deployment.pointer("/spec/replicas").and_then(Value::as_u64) {
+            Some(replicas) => u32::try_from(replicas).unwrap_or(u32::MAX),
+            None => 1,
+        },
+        flags,
+    })
+}
+
+fn name_of(container: &Value) -> String {
+    text(container, "/name").to_owned()
+}
+
+fn switch(flags: &BTreeMap<String, String>, object: &str, name: &str, absent: bool) -> Result<bool, String> {
+    match flags.get(name) {
+        None => Ok(absent),
+        Some(value) => {
+            parse_bool(value).ok_or_else(|| format!("{object} has --{name}={value}, which is neither true nor false"))
+        }
+    }
+}
+
+fn cni(set: &Value, server: &Value, version: Option<&str>) -> Result<CniDaemon, String> {
+    let pod = set.pointer("/spec/template/spec").unwrap_or(&Value::Null);
+    let object = format!("daemonset {}", qualified(set));
+    let flags = CommandLine::of(server).flags();
+    let (writer, conf_name, dir_flag, by) = writer(pod, server, &flags, version);
+    let conf_dir = conf_dir(pod, by, dir_flag.as_deref())
+        .ok_or_else(|| format!("{object} mounts no directory of the host for CNI configuration"))?;
+    let mtu = match flags.get("mtu").map(String::as_str).unwrap_or_default() {
+        "" => 0,
+        mtu => mtu.parse().map_err(|_| format!("{object} has --mtu={mtu}, which is no number"))?,
+    };
+    let pull_secrets = list(pod, "/imagePullSecrets").iter().map(|secret| text(secret, "/name").to_owned());
+    Ok(CniDaemon {
+        name: name(set).to_owned(),
+        image: text(server, "/image").to_owned(),
+        image_pull_secrets: pull_secrets.collect(),
+        service_account: text(pod, "/serviceAccountName").to_owned(),
+        conf_dir,
+        conf_name,
+        writer,
+        iface: flags.get("iface").filter(|iface| !iface.is_empty()).cloned(),
+        network_type: flags
+            .get("network-type")
+            .filter(|kind| !kind.is_empty())
+            .map_or("geneve", String::as_str)
+            .to_owned(),
+        mtu,
+        non_primary: switch(&flags, &object, "non-primary-cni-mode", false)?,
+    })
+}
+
+/// Who writes the file, under which name, what its `--cni-conf-dir` says, and the writing container.
+///
+/// By capability: since v1.13 only the init container mounts the directory, and the flag in the main container, where
+/// Kube-OVN's own guide wants it, does nothing.
+fn writer<'o>(
+    pod: &'o Value,
+    server: &'o Value,
+    server_flags: &BTreeMap<String, String>,
+    version: Option<&str>,
+) -> (ConfWriter, String, Option<String>, &'o Value) {
+    let named = |flags: &BTreeMap<String, String>| {
+        flags.get("cni-conf-name").filter(|name| !name.is_empty()).cloned().unwrap_or_else(|| CONF_NAME.to_owned())
+    };
+    let dir = |flags: &BTreeMap<String, String>| flags.get("cni-conf-dir").cloned();
+    let installers = list(pod, "/initContainers").iter().map(|init| (init, CommandLine::of(init)));
+    for (init, line) in installers.filter(|(_, line)| line.runs(INSTALL_CNI) != Runs::No) {
+        let flags = line.flags();
+        if flags.contains_key("cni-conf-name") || conf_dir(pod, init, dir(&flags).as_deref()).is_some() {
+            return (ConfWriter::InstallCni, named(&flags), dir(&flags), init);
+        }
+    }
+    let minor = version.and_then(image::minor);
+    if server_flags.contains_key("cni-conf-name") || minor.is_some_and(|minor| minor >= (1, 10)) {
+        return (ConfWriter::CniServer, named(server_flags), dir(server_flags), server);
+    }
+    let name = if minor.is_some_and(|minor| minor < (1, 1)) { "00-kube-ovn.conflist" } else { CONF_NAME };
+    (ConfWriter::HardCoded, name.to_owned(), None, server)
+}
+
+/// Directory on the host that a container mounts for CNI configuration: at `--cni-conf-dir`, at the usual place (charts of
+/// 1.12 to 1.14 gave the flag the host's directory), or from the volume of that name.
+fn conf_dir(pod: &Value, container: &Value, flag: Option<&str>) -> Option<String> {
+    let mounts = list(container, "/volumeMounts");
+    let at =
+        |path: &str| mounts.iter().find(|m| text(m, "/mountPath").trim_end_matches('/') == path.trim_end_matches('/'));
+    let mount = flag
+        .and_then(at)
+        .or_else(|| at(CONF_MOUNT))
+        .or_else(|| mounts.iter().find(|mount| text(mount, "/name") == "cni-conf"))?;
+    let volume = list(pod, "/volumes").iter().find(|volume| text(volume, "/name") == text(mount, "/name"))?;
+    match text(volume, "/hostPath/path") {
+        "" => None,
+        "/" => Some("/".to_owned()),
+        path => Some(path.trim_end_matches('/').to_owned()),
+    }
+}

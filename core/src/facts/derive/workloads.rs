@@ -1,0 +1,59 @@
+//! Pods in a slim form, budgets and network policies, each sorted by namespace and name.
+
+use serde_json::Value;
+
+use super::object::{condition, controller, is_true, list, meta, name, namespace, number, qualified, text};
+use crate::facts::inventory::Inventory;
+use crate::facts::workloads::{Budget, Pod, Workloads};
+use crate::plan::Resource;
+use crate::plan::action::RECYCLE_ANNOTATION;
+
+/// All of them.
+///
+/// # Errors
+/// When one of the kinds could not be read completely.
+pub(super) fn workloads(inventory: &Inventory) -> Result<Workloads, String> {
+    let mut pods: Vec<Pod> = inventory.all(Resource::PODS)?.iter().map(pod).collect();
+    pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+    let mut budgets: Vec<Budget> = inventory.all(Resource::DISRUPTION_BUDGETS)?.iter().map(budget).collect();
+    budgets.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+    let mut network_policies: Vec<String> = inventory.all(Resource::NETWORK_POLICIES)?.iter().map(qualified).collect();
+    network_policies.sort();
+    Ok(Workloads { pods, budgets, network_policies })
+}
+
+fn pod(object: &Value) -> Pod {
+    let (owner_kind, owner_name) = controller(object).unwrap_or_default();
+    let mut ips: Vec<String> = list(object, "/status/podIPs").iter().map(|ip| text(ip, "/ip").to_owned()).collect();
+    if ips.is_empty() {
+        ips.extend(super::object::some_text(object, "/status/podIP"));
+    }
+    let containers = ["/spec/containers", "/spec/initContainers"].iter().flat_map(|kind| list(object, kind));
+    let mut ports = containers.flat_map(|container| list(container, "/ports"));
+    Pod {
+        namespace: namespace(object).to_owned(),
+        name: name(object).to_owned(),
+        uid: text(object, "/metadata/uid").to_owned(),
+        node: text(object, "/spec/nodeName").to_owned(),
+        host_network: is_true(object, "/spec/hostNetwork"),
+        phase: text(object, "/status/phase").to_owned(),
+        ips,
+        ready: condition(object, "Ready"),
+        owner_kind: owner_kind.to_owned(),
+        owner_name: owner_name.to_owned(),
+        recycle: meta(object, "annotations", RECYCLE_ANNOTATION).map(str::to_owned),
+        host_port: ports.any(|port| number(port, "/hostPort") != 0),
+    }
+}
+
+fn budget(object: &Value) -> Budget {
+    let number = |pointer| {
+        object.pointer(pointer).and_then(Value::as_i64).and_then(|n| i32::try_from(n).ok()).unwrap_or_default()
+    };
+    Budget {
+        namespace: namespace(object).to_owned(),
+        name: name(object).to_owned(),
+        disruptions_allowed: number("/status/disruptionsAllowed"),
+        expected_pods: number("/status/expectedPods"),
+    }
+}

@@ -1,0 +1,59 @@
+//! Pods in a slim form, disruption budgets and network policies.
+
+use serde::{Deserialize, Serialize};
+
+/// Pods, budgets and policies.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Workloads {
+    /// All pods.
+    pub pods: Vec<Pod>,
+    /// PodDisruptionBudgets.
+    pub budgets: Vec<Budget>,
+    /// NetworkPolicies as `namespace/name`.
+    pub network_policies: Vec<String>,
+}
+
+/// One pod.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pod {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// UID.
+    pub uid: String,
+    /// Node it is bound to; empty when it is not.
+    pub node: String,
+    /// `spec.hostNetwork`.
+    pub host_network: bool,
+    /// `status.phase`.
+    pub phase: String,
+    /// `status.podIPs`.
+    pub ips: Vec<String>,
+    /// Condition Ready is True.
+    pub ready: bool,
+    /// Kind of the controlling owner: `ReplicaSet`, `StatefulSet`, `DaemonSet`, `Job`; empty for a bare pod.
+    pub owner_kind: String,
+    /// Name of the controlling owner.
+    pub owner_name: String,
+    /// Value of the annotation `ovncilium.io/recycle`, when there is one: `never`.
+    pub recycle: Option<String>,
+    /// Whether a container asks for a hostPort.
+    pub host_port: bool,
+}
+
+/// One PodDisruptionBudget.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// `status.disruptionsAllowed`.
+    pub disruptions_allowed: i32,
+    /// `status.expectedPods`.
+    pub expected_pods: i32,
+}

@@ -1,0 +1,204 @@
+//! What a step can do: the whole vocabulary of plans. Each action has its file in the engine.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Label of nodes where Cilium's agent may run while a run lasts.
+pub const AGENT_LABEL: &str = "ovncilium.io/agent";
+/// Label of nodes whose pods are chained: the cutover of a node.
+pub const CHAINED_LABEL: &str = "ovncilium.io/chained";
+/// Label of nodes where Cilium enforces policy while others still audit.
+pub const ENFORCE_LABEL: &str = "ovncilium.io/enforce";
+/// Annotation of pods (through their template): `never` keeps them from being recycled.
+pub const RECYCLE_ANNOTATION: &str = "ovncilium.io/recycle";
+/// Label of pods that do a task on a node for us; the value is the task.
+pub const TASK_LABEL: &str = "ovncilium.io/task";
+/// Label of everything we make in a cluster; the value is the run's id.
+pub const RUN_LABEL: &str = "ovncilium.io/run";
+/// Name of the CiliumNodeConfig that chains the nodes with [`CHAINED_LABEL`].
+pub const CHAIN_CONFIG: &str = "ovncilium-chain";
+/// Name of the CiliumNodeConfig that enforces on the nodes with [`ENFORCE_LABEL`].
+pub const ENFORCE_CONFIG: &str = "ovncilium-enforce";
+
+/// Which values the Cilium release has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReleaseStage {
+    /// Audit mode, agents only on labelled nodes, nothing restarted by itself.
+    Staged,
+    /// As staged, agents on every node.
+    Everywhere,
+    /// The values that stay.
+    Settled,
+}
+
+/// Which CNI configuration a node must load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Chain {
+    /// Kube-OVN's own file.
+    Plain,
+    /// Kube-OVN's network with cilium-cni behind it.
+    Chained,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum Action {
+    /// Install or upgrade the Cilium release with the values of a stage.
+    SetRelease {
+        /// The stage.
+        stage: ReleaseStage,
+    },
+    /// Remove the Cilium release.
+    RemoveRelease,
+    /// Make a CiliumNodeConfig.
+    SetNodeConfig {
+        /// Its name.
+        name: String,
+        /// Label that selects its nodes.
+        label: String,
+        /// Agent settings it overrides.
+        defaults: BTreeMap<String, String>,
+    },
+    /// Remove a CiliumNodeConfig.
+    RemoveNodeConfig {
+        /// Its name.
+        name: String,
+    },
+    /// Set (`Some`) and remove (`None`) labels of ours on the lane's node.
+    LabelNode {
+        /// Labels by name.
+        labels: BTreeMap<String, Option<String>>,
+    },
+    /// Wait until the agent on the lane's node is ready.
+    AwaitAgent,
+    /// Wait until no agent is left on the lane's node.
+    AwaitNoAgent,
+    /// Delete the agent pod on the lane's node once and wait for its successor to be ready.
+    RestartAgent,
+    /// Read the node's CNI directory and prove which file its runtime loads.
+    ProveConf {
+        /// What it must be.
+        chain: Chain,
+    },
+    /// Start a pod on the lane's node, prove its address, endpoint, pod, service and DNS connections, remove it.
+    Canary {
+        /// What the pod must be.
+        chain: Chain,
+    },
+    /// Take the chained file on the lane's node out of the runtime's sight.
+    RetireConf,
+    /// Have every old pod on the lane's node made again, by eviction under its budgets.
+    Recycle {
+        /// What the new pods will be.
+        chain: Chain,
+    },
+    /// Wait until every pod of the cluster has its endpoint.
+    AwaitCoverage,
+    /// Set flags of kube-ovn-controller in one restart and wait until it has settled.
+    SetControllerFlags {
+        /// Flags without dashes, and their values.
+        flags: BTreeMap<String, String>,
+    },
+    /// Remove Cilium's programs and interfaces from the lane's node.
+    CleanDatapath,
+    /// Remove the CRDs of Cilium with what is in them, unless a policy object exists.
+    RemoveCrds,
+    /// Look at everything once more.
+    Verify {
+        /// What the cluster must be.
+        chain: Chain,
+    },
+}
+
+impl Action {
+    /// Kebab-case name, as in step ids and in the engine's file names.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::SetRelease { .. } => "set-release",
+            Self::RemoveRelease => "remove-release",
+            Self::SetNodeConfig { .. } => "set-node-config",
+            Self::RemoveNodeConfig { .. } => "remove-node-config",
+            Self::LabelNode { .. } => "label-node",
+            Self::AwaitAgent => "await-agent",
+            Self::AwaitNoAgent => "await-no-agent",
+            Self::RestartAgent => "restart-agent",
+            Self::ProveConf { .. } => "prove-conf",
+            Self::Canary { .. } => "canary",
+            Self::RetireConf => "retire-conf",
+            Self::Recycle { .. } => "recycle",
+            Self::AwaitCoverage => "await-coverage",
+            Self::SetControllerFlags { .. } => "set-controller-flags",
+            Self::CleanDatapath => "clean-datapath",
+            Self::RemoveCrds => "remove-crds",
+            Self::Verify { .. } => "verify",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SetRelease { stage: ReleaseStage::Staged } => {
+                f.write_str("helm: Cilium in audit mode, agents only on labelled nodes")
+            }
+            Self::SetRelease { stage: ReleaseStage::Everywhere } => {
+                f.write_str("helm: agents on every node, still audit")
+            }
+            Self::SetRelease { stage: ReleaseStage::Settled } => f.write_str("helm: the values that stay"),
+            Self::RemoveRelease => f.write_str("helm: remove the release"),
+            Self::SetNodeConfig { name, label, .. } => write!(f, "CiliumNodeConfig {name} for nodes with {label}"),
+            Self::RemoveNodeConfig { name } => write!(f, "remove CiliumNodeConfig {name}"),
+            Self::LabelNode { labels } => {
+                let words: Vec<String> = labels
+                    .iter()
+                    .map(|(name, value)| match value {
+                        Some(value) => format!("{name}={value}"),
+                        None => format!("{name}-"),
+                    })
+                    .collect();
+                write!(f, "label node {}", words.join(" "))
+            }
+            Self::AwaitAgent => f.write_str("wait for Cilium's agent"),
+            Self::AwaitNoAgent => f.write_str("wait until Cilium's agent is gone"),
+            Self::RestartAgent => f.write_str("restart Cilium's agent"),
+            Self::ProveConf { chain: Chain::Chained } => f.write_str("prove that the chained configuration is loaded"),
+            Self::ProveConf { chain: Chain::Plain } => f.write_str("prove that Kube-OVN's configuration is loaded"),
+            Self::Canary { chain: Chain::Chained } => f.write_str("canary pod, chained"),
+            Self::Canary { chain: Chain::Plain } => f.write_str("canary pod, not chained"),
+            Self::RetireConf => f.write_str("retire the chained configuration file"),
+            Self::Recycle { .. } => f.write_str("recycle old pods"),
+            Self::AwaitCoverage => f.write_str("every pod has its endpoint"),
+            Self::SetControllerFlags { flags } => {
+                let words: Vec<String> = flags.iter().map(|(name, value)| format!("--{name}={value}")).collect();
+                write!(f, "kube-ovn-controller {}", words.join(" "))
+            }
+            Self::CleanDatapath => f.write_str("remove Cilium's programs from the node"),
+            Self::RemoveCrds => f.write_str("remove Cilium's CRDs"),
+            Self::Verify { .. } => f.write_str("verify the whole cluster"),
+        }
+    }
+}
+
+/// What must still hold before a step writes: the few fields it relies on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "rely-on", rename_all = "kebab-case")]
+pub enum Guard {
+    /// Nothing beyond the step's own look.
+    #[default]
+    Nothing,
+    /// The node is the same node.
+    NodeUid {
+        /// UID when the plan was made.
+        uid: String,
+    },
+    /// kube-ovn-controller runs with these flags or already with those the step sets.
+    ControllerFlags {
+        /// Flags when the plan was made, in order.
+        flags: Vec<String>,
+    },
+}

@@ -1,0 +1,113 @@
+//! Refuses a plan that breaks the promises, whoever made it: a saved file may have been edited.
+
+use std::collections::BTreeSet;
+
+use super::action::{AGENT_LABEL, CHAINED_LABEL, Chain, ENFORCE_LABEL};
+use super::{Action, Plan, ReleaseStage, SCHEMA, Step, values::values};
+
+/// A promise that a plan breaks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("plan refused at step `{step}`: {rule}")]
+pub struct Broken {
+    /// The step; empty for the plan as a whole.
+    pub step: String,
+    /// What does not hold.
+    pub rule: String,
+}
+
+/// What has happened so far, going through the steps in order.
+#[derive(Default)]
+struct Past {
+    ids: BTreeSet<String>,
+    staged: bool,
+    covered: bool,
+    recycled: BTreeSet<String>,
+    retired: BTreeSet<String>,
+    unchained: BTreeSet<String>,
+}
+
+/// Every promise that `plan` breaks; none for what our planners make.
+pub fn lint(plan: &Plan) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    let mut past = Past::default();
+    if plan.schema > SCHEMA {
+        broken.push(Broken {
+            step: String::new(),
+            rule: format!("it has schema {}, this program knows {SCHEMA}", plan.schema),
+        });
+    }
+    if let Err(error) = values(&plan.settings, ReleaseStage::Settled) {
+        broken.push(Broken { step: String::new(), rule: error.to_string() });
+    }
+    for (_, node, step) in plan.steps() {
+        let node = node.map(|node| node.as_str()).unwrap_or_default();
+        for rule in rules(plan, &mut past, node, step) {
+            broken.push(Broken { step: step.id.to_string(), rule: rule.to_owned() });
+        }
+    }
+    broken
+}
+
+fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static str> {
+    let mut broken = Vec::new();
+    let mut must = |holds: bool, rule: &'static str| {
+        if !holds {
+            broken.push(rule);
+        }
+    };
+    must(past.ids.insert(step.id.0.clone()), "its id is not unique");
+    let migrating = plan.kind == super::Kind::Migrate;
+    match &step.action {
+        Action::SetRelease { stage } => {
+            past.staged |= *stage == ReleaseStage::Staged;
+            must(past.staged, "the release is not in audit mode first");
+            must(
+                !migrating || *stage == ReleaseStage::Staged || past.covered,
+                "enforcement before every pod has its endpoint",
+            );
+        }
+        Action::LabelNode { labels } => {
+            let on = |label: &str| matches!(labels.get(label), Some(Some(_)));
+            let off = |label: &str| matches!(labels.get(label), Some(None));
+            must(!migrating || !on(CHAINED_LABEL) || past.staged, "a node is chained before audit mode is set");
+            must(!on(ENFORCE_LABEL) || past.covered, "a node enforces before every pod has its endpoint");
+            if on(CHAINED_LABEL) {
+                past.unchained.remove(node);
+                past.retired.remove(node);
+            }
+            if off(CHAINED_LABEL) {
+                past.unchained.insert(node.to_owned());
+            }
+            let only_agent = off(AGENT_LABEL) && labels.len() == 1;
+            must(!only_agent || past.retired.contains(node), "an agent goes before its file is retired");
+            must(
+                migrating || !only_agent || past.recycled.contains(node),
+                "an agent goes before its pods are recycled",
+            );
+        }
+        Action::RetireConf => {
+            must(past.unchained.contains(node), "a file is retired while the label would write it again");
+            past.retired.insert(node.to_owned());
+        }
+        Action::Recycle { chain } => {
+            must(
+                *chain == Chain::Chained || past.retired.contains(node),
+                "pods are recycled before the file is retired",
+            );
+            past.recycled.insert(node.to_owned());
+        }
+        Action::AwaitCoverage => past.covered = true,
+        Action::SetControllerFlags { flags } => {
+            let off = flags.get("enable-np").is_some_and(|value| value == "false");
+            must(!migrating || !off || past.covered, "network policy goes off before every pod has its endpoint");
+        }
+        Action::RemoveRelease => {
+            must(
+                past.retired.iter().all(|node| past.recycled.contains(node)),
+                "the release goes before pods are recycled",
+            );
+        }
+        _ => {}
+    }
+    broken
+}

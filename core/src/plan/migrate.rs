@@ -1,0 +1,522 @@
+//! The plan that brings Cilium in, layout `beside`.
+
+use std::collections::BTreeMap;
+
+use crate::facts::Facts;
+use crate::facts::kube_ovn::{Installation, Owner};
+use crate::facts::workloads::Pod;
+use crate::ids::NodeName;
+use crate::outcome::NextStep;
+
+use super::action::{AGENT_LABEL, CHAIN_CONFIG, Chain, ENFORCE_CONFIG, ENFORCE_LABEL, RECYCLE_ANNOTATION};
+use super::build::{
+    back, chain_config, cluster_stage, enforce_config, forward, labels, no_labels, node_stage, phase, step,
+};
+use super::object::ObjectRef;
+use super::values::{ChartRefused, check_chart};
+use super::waves::{by_wave, waves};
+use super::{
+    Action, ChartRef, Guard, Kind, ModulePin, Phase, Plan, PlannedNode, ReleaseStage, SCHEMA, Settings, writes,
+};
+
+/// Network name that Kube-OVN's conflist has in every version.
+const KUBE_OVN_NETWORK: &str = "kube-ovn";
+/// Sorts before `01-kube-ovn.conflist` and after `00-multus.conf`.
+pub const CHAINED_CONF: &str = "01-cilium.conflist";
+/// Ranges tried for Cilium's own addresses when none is given; it needs one /24 per node.
+const POOLS: [&str; 4] = ["100.65.0.0/16", "100.66.0.0/16", "172.30.0.0/16", "198.18.0.0/16"];
+/// How long a plan may be started after it was made.
+pub const PLAN_HOURS: i64 = 24;
+
+/// What the operator may choose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choices {
+    /// Helm release of Cilium.
+    pub release: String,
+    /// Its namespace.
+    pub release_namespace: String,
+    /// Ranges of Cilium's cluster-pool; chosen from free ones when empty.
+    pub cluster_pool: Vec<String>,
+    /// Number of nodes side by side, at most.
+    pub wave_limit: u32,
+    /// Seconds to watch between waves.
+    pub soak_seconds: u32,
+    /// Pods without owner (or told never to recycle) that may stay without endpoint, as `namespace/name`.
+    pub leave: Vec<String>,
+}
+
+impl Default for Choices {
+    fn default() -> Self {
+        Self {
+            release: "cilium".to_owned(),
+            release_namespace: "kube-system".to_owned(),
+            cluster_pool: Vec::new(),
+            wave_limit: 4,
+            soak_seconds: 10,
+            leave: Vec::new(),
+        }
+    }
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoPlan {
+    /// A fact it needs is unknown.
+    #[error("no plan: {subject} is unknown: {reason}")]
+    Unknown {
+        /// The subject.
+        subject: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// Not exactly one Kube-OVN.
+    #[error(transparent)]
+    KubeOvn(#[from] crate::facts::kube_ovn::NotOne),
+    /// The chart cannot be used.
+    #[error(transparent)]
+    Chart(#[from] ChartRefused),
+    /// Somebody else's tool owns Kube-OVN's objects.
+    #[error("no plan: {object} is owned by {owner}, which would revert our change")]
+    Owned {
+        /// The controller.
+        object: String,
+        /// Who.
+        owner: String,
+    },
+    /// Cilium is there and it is not our doing.
+    #[error("no plan: Cilium is installed already ({what}) and no run of ours is recorded")]
+    CiliumPresent {
+        /// What was found.
+        what: String,
+    },
+    /// Nothing is left to do.
+    #[error("nothing to do: every node is chained already")]
+    AlreadyChained,
+    /// IPv6 and dual stack do not work behind the chain (kube-ovn#6681, cilium#32003).
+    #[error("no plan: only IPv4 is supported, and these subnets are not: {}", subnets.join(", "))]
+    NotIpv4 {
+        /// Their names, with what they are.
+        subnets: Vec<String>,
+    },
+    /// Requests that the current user may not make.
+    #[error("no plan: {} permissions are missing: {}", missing.len(), missing.join("; "))]
+    NotAllowed {
+        /// What is missing, and for what.
+        missing: Vec<String>,
+    },
+    /// Nodes that do not answer cannot be cut over.
+    #[error("no plan: {} not ready: {}", if nodes.len() == 1 { "a node is" } else { "nodes are" }, nodes.join(", "))]
+    NodesNotReady {
+        /// Their names.
+        nodes: Vec<String>,
+    },
+    /// Pods that nobody would make again.
+    #[error("no plan: {} would never get an endpoint, because nothing makes them again: {}", if pods.len() == 1 { "a pod" } else { "pods" }, pods.join(", "))]
+    PodsWithoutOwner {
+        /// `namespace/name`.
+        pods: Vec<String>,
+    },
+    /// No range is free.
+    #[error("no plan: none of {tried} is free for Cilium's own addresses")]
+    NoPool {
+        /// What was tried.
+        tried: String,
+    },
+}
+
+impl NoPlan {
+    /// What to do about it.
+    pub fn next_step(&self) -> NextStep {
+        match self {
+            Self::Unknown { .. } => NextStep::Command("kubectl ovncilium check".to_owned()),
+            Self::KubeOvn(error) => error.next_step(),
+            Self::Chart(_) => NextStep::Edit("give `--chart` a package of chart cilium 1.16 to 1.20".to_owned()),
+            Self::Owned { .. } => NextStep::Read(
+                "docs/runbook.md, \"Kube-OVN installed by Helm, Argo CD or Flux\": this release hands over only where Kube-OVN was applied by manifest"
+                    .to_owned(),
+            ),
+            Self::CiliumPresent { .. } => {
+                NextStep::Edit("uninstall that Cilium first, or run `kubectl ovncilium status` against the right cluster".to_owned())
+            }
+            Self::AlreadyChained => NextStep::Command("kubectl ovncilium status".to_owned()),
+            Self::NotIpv4 { .. } => NextStep::Read("docs/runbook.md, \"Before\"".to_owned()),
+            Self::NotAllowed { .. } => NextStep::Edit(
+                "ask for these permissions, or use a user who has them (`--context`, `--as`)".to_owned(),
+            ),
+            Self::NodesNotReady { .. } => NextStep::Edit("repair or remove these nodes".to_owned()),
+            Self::PodsWithoutOwner { pods } => NextStep::Edit(format!(
+                "delete them, or accept that they stay outside Cilium's policy: {}",
+                pods.iter().map(|pod| format!("--leave {pod}")).collect::<Vec<_>>().join(" ")
+            )),
+            Self::NoPool { .. } => NextStep::Edit("name a free range with `--cluster-pool CIDR`".to_owned()),
+        }
+    }
+}
+
+/// Whether a pod is one that must get an endpoint: it has its own address and runs or will run.
+pub fn wants_endpoint(pod: &Pod) -> bool {
+    !pod.host_network && matches!(pod.phase.as_str(), "Running" | "Pending")
+}
+
+/// Whether nothing would make the pod again, or its owner does not want that.
+pub fn is_never_recycled(pod: &Pod) -> bool {
+    pod.owner_kind.is_empty() || pod.recycle.as_deref() == Some("never")
+}
+
+/// Whether a plan for this chart and this cluster is possible at all; what the policies need not be asked about.
+///
+/// # Errors
+/// [`NoPlan`] for a chart that cannot be used, or not exactly one Kube-OVN.
+pub fn check(facts: &Facts, chart: &ChartRef) -> Result<(), NoPlan> {
+    check_chart(chart)?;
+    if let Some(kube_ovn) = facts.kube_ovn.value.known() {
+        kube_ovn.the_one()?;
+    }
+    Ok(())
+}
+
+/// What the steps need to know, from facts and choices.
+///
+/// # Errors
+/// [`NoPlan`] when a fact is unknown or the cluster is not one we can plan for.
+pub fn settings(facts: &Facts, chart: &ChartRef, choices: &Choices) -> Result<Settings, NoPlan> {
+    let kube_ovn = facts.kube_ovn.value.as_result().map_err(|reason| unknown("kube-ovn", reason))?;
+    let installation = kube_ovn.the_one()?;
+    let nodes = facts.nodes.value.as_result().map_err(|reason| unknown("nodes", reason))?;
+    Ok(Settings {
+        namespace: installation.namespace.clone(),
+        chart: chart.clone(),
+        release: choices.release.clone(),
+        release_namespace: choices.release_namespace.clone(),
+        conf_dir: installation.cni.conf_dir.clone(),
+        plain_conf: installation.cni.conf_name.clone(),
+        chained_conf: CHAINED_CONF.to_owned(),
+        network: KUBE_OVN_NETWORK.to_owned(),
+        node_image: installation.cni.image.clone(),
+        image_pull_secrets: installation.cni.image_pull_secrets.clone(),
+        devices: devices(installation),
+        cluster_pool: cluster_pool(facts, choices)?,
+        node_count: u32::try_from(nodes.items.len()).unwrap_or(u32::MAX),
+        wave_limit: choices.wave_limit,
+        soak_seconds: choices.soak_seconds,
+        controller: installation.controller.name.clone(),
+        controller_container: installation.controller.container_name.clone(),
+        controller_flags_in: installation.controller.flags_in.clone(),
+        controller_flags_before: installation.controller.flags_list.clone(),
+        leave: choices.leave.clone(),
+    })
+}
+
+/// The plan.
+///
+/// # Errors
+/// [`NoPlan`] says why there is none and what to do.
+pub fn migrate(
+    facts: &Facts,
+    chart: &ChartRef,
+    chart_objects: &[ObjectRef],
+    choices: &Choices,
+    modules: Vec<ModulePin>,
+    now: jiff::Timestamp,
+) -> Result<Plan, NoPlan> {
+    check_chart(chart)?;
+    let settings = settings(facts, chart, choices)?;
+    let installation = facts.kube_ovn.value.as_result().map_err(|reason| unknown("kube-ovn", reason))?.the_one()?;
+    refuse_foreign_owner(installation)?;
+    refuse_other_families(facts)?;
+    classify(facts, &settings)?;
+    let nodes = facts.nodes.value.as_result().map_err(|reason| unknown("nodes", reason))?;
+    let not_ready: Vec<String> = nodes.items.iter().filter(|n| !n.ready).map(|n| n.name.clone()).collect();
+    if !not_ready.is_empty() {
+        return Err(NoPlan::NodesNotReady { nodes: not_ready });
+    }
+    let workloads = facts.workloads.value.as_result().map_err(|reason| unknown("workloads", reason))?;
+    let stuck: Vec<String> = workloads
+        .pods
+        .iter()
+        .filter(|pod| wants_endpoint(pod) && is_never_recycled(pod))
+        .map(|pod| format!("{}/{}", pod.namespace, pod.name))
+        .filter(|pod| !settings.leave.contains(pod))
+        .collect();
+    if !stuck.is_empty() {
+        return Err(NoPlan::PodsWithoutOwner { pods: stuck });
+    }
+    let planned = waves(&nodes.items, settings.wave_limit);
+    let phases = phases(&settings, installation, &planned);
+    let mut plan = Plan {
+        schema: SCHEMA,
+        written_by: env!("CARGO_PKG_VERSION").to_owned(),
+        kind: Kind::Migrate,
+        created_at: now,
+        expires_at: now + jiff::SignedDuration::from_hours(PLAN_HOURS),
+        cluster: cluster_uid(facts),
+        facts: facts.digest(),
+        modules,
+        settings,
+        nodes: planned,
+        phases,
+        consequences: consequences(&workloads.pods, &workloads.network_policies),
+        writes: Vec::new(),
+    };
+    plan.writes = writes::of(&plan, chart_objects);
+    Ok(plan)
+}
+
+/// UID of the cluster, empty when the facts do not come from one.
+pub fn cluster_uid(facts: &Facts) -> String {
+    match &facts.source {
+        crate::facts::Source::Live { cluster, .. } => cluster.clone(),
+        _ => String::new(),
+    }
+}
+
+fn unknown(subject: &'static str, reason: &str) -> NoPlan {
+    NoPlan::Unknown { subject, reason: reason.to_owned() }
+}
+
+/// Every request of a migration must be allowed before the first one is made. Facts without answers (a plan from a snapshot
+/// made elsewhere) are no reason to refuse: the cluster will.
+///
+/// # Errors
+/// [`NoPlan::NotAllowed`].
+pub fn check_permissions(facts: &Facts) -> Result<(), NoPlan> {
+    let Some(permissions) = facts.permissions.value.known() else { return Ok(()) };
+    let missing: Vec<String> = permissions
+        .items
+        .iter()
+        .filter(|item| !item.allowed)
+        .map(|item| {
+            let group = if item.group.is_empty() { String::new() } else { format!(".{}", item.group) };
+            let place = if item.namespace.is_empty() { String::new() } else { format!(" in {}", item.namespace) };
+            format!("{} {}{group}{place} ({})", item.verb, item.resource, item.needed_for)
+        })
+        .collect();
+    if missing.is_empty() { Ok(()) } else { Err(NoPlan::NotAllowed { missing }) }
+}
+
+fn refuse_other_families(facts: &Facts) -> Result<(), NoPlan> {
+    let networks = facts.networks.value.as_result().map_err(|reason| unknown("networks", reason))?;
+    let subnets: Vec<String> = networks
+        .subnets
+        .iter()
+        .filter(|subnet| !matches!(subnet.protocol.as_str(), "" | "IPv4"))
+        .map(|subnet| format!("{} ({})", subnet.name, subnet.protocol))
+        .collect();
+    if subnets.is_empty() { Ok(()) } else { Err(NoPlan::NotIpv4 { subnets }) }
+}
+
+fn refuse_foreign_owner(installation: &Installation) -> Result<(), NoPlan> {
+    if !installation.controller.enable_np && !installation.controller.enable_lb {
+        return Ok(());
+    }
+    let owner = match &installation.owner {
+        Owner::Manifest => return Ok(()),
+        Owner::Helm { release, namespace } => format!("Helm release {namespace}/{release}"),
+        Owner::External { by, object } => format!("{by} ({object})"),
+    };
+    let object = format!("deployment {}/{}", installation.namespace, installation.controller.name);
+    Err(NoPlan::Owned { object, owner })
+}
+
+/// Where the cluster starts from: clean, or not for us.
+fn classify(facts: &Facts, settings: &Settings) -> Result<(), NoPlan> {
+    let cilium = facts.cilium.value.as_result().map_err(|reason| unknown("cilium", reason))?;
+    let Some(found) = &cilium.installation else { return Ok(()) };
+    let written = found.config.get("write-cni-conf-when-ready").map(String::as_str).unwrap_or_default();
+    if written.ends_with(&settings.chained_conf) {
+        return Err(NoPlan::AlreadyChained);
+    }
+    Err(NoPlan::CiliumPresent { what: format!("daemonset {}/{}", found.namespace, found.daemonset) })
+}
+
+/// Devices Cilium must see: the uplink when it is named, `ovn0`, and the tunnel device.
+fn devices(installation: &Installation) -> Vec<String> {
+    let tunnel = match installation.cni.network_type.as_str() {
+        "vxlan" => "vxlan_sys_4789",
+        "stt" => "stt_sys_7471",
+        _ => "genev_sys_6081",
+    };
+    let uplink = installation.cni.iface.clone().filter(|iface| !iface.is_empty()).unwrap_or_else(|| "eth+".to_owned());
+    vec![uplink, "ovn0".to_owned(), tunnel.to_owned()]
+}
+
+fn cluster_pool(facts: &Facts, choices: &Choices) -> Result<Vec<String>, NoPlan> {
+    if !choices.cluster_pool.is_empty() {
+        return Ok(choices.cluster_pool.clone());
+    }
+    let addresses = facts.addresses.value.as_result().map_err(|reason| unknown("addresses", reason))?;
+    let used: Vec<ipnet::IpNet> = addresses.ranges.iter().filter_map(|range| range.cidr.parse().ok()).collect();
+    POOLS
+        .iter()
+        .find(|pool| {
+            pool.parse::<ipnet::IpNet>()
+                .is_ok_and(|pool| used.iter().all(|range| !range.contains(&pool) && !pool.contains(range)))
+        })
+        .map(|pool| vec![(*pool).to_owned()])
+        .ok_or_else(|| NoPlan::NoPool { tried: POOLS.join(", ") })
+}
+
+fn phases(settings: &Settings, installation: &Installation, nodes: &[PlannedNode]) -> Vec<Phase> {
+    let all: Vec<&PlannedNode> = nodes.iter().collect();
+    let waves = by_wave(nodes);
+    let first: Vec<&PlannedNode> = waves.first().cloned().unwrap_or_default();
+    let rest = waves.get(1..).unwrap_or_default();
+    vec![
+        phase(
+            0,
+            "claim",
+            "look at every node, take the lock, open the journal",
+            "nothing",
+            vec![node_stage("look at every node", "claim", &all, 0, || {
+                vec![Action::ProveConf { chain: Chain::Plain }]
+            })],
+        ),
+        phase(
+            1,
+            "install",
+            "install Cilium in audit mode; no agent runs yet",
+            "nothing",
+            vec![cluster_stage(
+                "release",
+                vec![
+                    step("install", Action::SetRelease { stage: ReleaseStage::Staged }),
+                    step("install", chain_config(settings)),
+                ],
+            )],
+        ),
+        phase(
+            2,
+            "canary",
+            "cut one node over, go back, and forward again",
+            "only the canary pod",
+            vec![
+                node_stage("forward", "canary", &first, 0, forward),
+                node_stage("back", "canary-back", &first, 0, back),
+                node_stage("agent off", "canary-off", &first, 0, || {
+                    vec![labels(&[(AGENT_LABEL, None)]), Action::AwaitNoAgent]
+                }),
+                node_stage("forward again", "canary-again", &first, settings.soak_seconds, forward),
+            ],
+        ),
+        phase(
+            3,
+            "cut-over",
+            "cut the other nodes over in waves",
+            "nothing; new pods are chained",
+            rest.iter()
+                .enumerate()
+                .map(|(index, wave)| {
+                    node_stage(&format!("wave {}", index + 1), "cut-over", wave, settings.soak_seconds, forward)
+                })
+                .collect(),
+        ),
+        phase(
+            4,
+            "recycle",
+            "have every old pod made again, under its budgets",
+            "each old pod restarts once",
+            waves
+                .iter()
+                .enumerate()
+                .map(|(index, wave)| {
+                    node_stage(&format!("wave {index}"), "recycle", wave, 0, || {
+                        vec![Action::Recycle { chain: Chain::Chained }]
+                    })
+                })
+                .chain([cluster_stage("coverage", vec![step("recycle", Action::AwaitCoverage)])])
+                .collect(),
+        ),
+        phase(
+            5,
+            "enforce",
+            "switch from audit to enforcement, node by node",
+            "policy as before, now by Cilium",
+            [cluster_stage(
+                "release",
+                vec![
+                    step("enforce", Action::SetRelease { stage: ReleaseStage::Everywhere }),
+                    step("enforce", enforce_config()),
+                ],
+            )]
+            .into_iter()
+            .chain(waves.iter().enumerate().map(|(index, wave)| {
+                node_stage(&format!("wave {index}"), "enforce", wave, 0, || {
+                    vec![labels(&[(ENFORCE_LABEL, Some("true"))]), Action::RestartAgent]
+                })
+            }))
+            .collect(),
+        ),
+        phase(
+            6,
+            "hand-over",
+            "turn Kube-OVN's network policy and load balancer off",
+            "pod creation pauses for seconds",
+            vec![hand_over(installation)],
+        ),
+        phase(
+            7,
+            "settle",
+            "the values that stay; labels and temporary objects away; verify",
+            "nothing",
+            vec![
+                cluster_stage("release", vec![step("settle", Action::SetRelease { stage: ReleaseStage::Settled })]),
+                cluster_stage(
+                    "temporary objects",
+                    vec![
+                        step("settle/enforce", Action::RemoveNodeConfig { name: ENFORCE_CONFIG.to_owned() }),
+                        step("settle/chain", Action::RemoveNodeConfig { name: CHAIN_CONFIG.to_owned() }),
+                    ],
+                ),
+                node_stage("labels", "settle", &all, 0, || vec![no_labels()]),
+                cluster_stage("verify", vec![step("settle", Action::Verify { chain: Chain::Chained })]),
+            ],
+        ),
+    ]
+}
+
+fn hand_over(installation: &Installation) -> super::Stage {
+    let mut flags = BTreeMap::new();
+    if installation.controller.enable_np {
+        flags.insert("enable-np".to_owned(), "false".to_owned());
+    }
+    if installation.controller.enable_lb {
+        flags.insert("enable-lb".to_owned(), "false".to_owned());
+    }
+    let mut steps = vec![step("hand-over", Action::AwaitCoverage)];
+    if !flags.is_empty() {
+        let mut set = step("hand-over", Action::SetControllerFlags { flags });
+        set.guard = Guard::ControllerFlags { flags: installation.controller.flags_list.clone() };
+        steps.push(set);
+    }
+    cluster_stage("kube-ovn-controller", steps)
+}
+
+fn consequences(pods: &[Pod], network_policies: &[String]) -> Vec<String> {
+    let recycled = pods.iter().filter(|pod| wants_endpoint(pod) && !is_never_recycled(pod)).count();
+    let left = pods.iter().filter(|pod| wants_endpoint(pod) && is_never_recycled(pod)).count();
+    let mut lines = vec![
+        format!(
+            "{recycled} pods are made again once, by eviction; their addresses may change and their open connections end"
+        ),
+        "a rollback makes the pods of chained nodes again once more; it does not bring old pod addresses back"
+            .to_owned(),
+        "connections through OVN's load balancers may be reset when kube-ovn-controller hands services over".to_owned(),
+    ];
+    if !network_policies.is_empty() {
+        lines.push(format!(
+            "{} network policies move from OVN to Cilium, which also separates namespaces where Kube-OVN does not",
+            network_policies.len()
+        ));
+    }
+    if left > 0 {
+        lines.push(format!(
+            "{left} pods stay without endpoint (annotation {RECYCLE_ANNOTATION}, or no owner), outside Cilium's policy"
+        ));
+    }
+    lines
+}
+
+/// Nodes of a plan by name, for those who only have the name.
+pub fn node<'a>(plan: &'a Plan, name: &NodeName) -> Option<&'a PlannedNode> {
+    plan.nodes.iter().find(|node| &node.name == name)
+}

@@ -1,0 +1,167 @@
+//! The plan that goes back to Kube-OVN alone: a second plan from what is there now, not undo in reverse.
+
+use std::collections::BTreeMap;
+
+use crate::facts::Facts;
+use crate::facts::nodes::Node;
+
+use super::action::{AGENT_LABEL, CHAIN_CONFIG, CHAINED_LABEL, Chain, ENFORCE_CONFIG, ENFORCE_LABEL};
+use super::build::{back, chain_config, chain_labels, cluster_stage, labels, no_labels, node_stage, phase, step};
+use super::migrate::{NoPlan, PLAN_HOURS, cluster_uid};
+use super::object::ObjectRef;
+use super::waves::{by_wave, waves};
+use super::{Action, Kind, ModulePin, Plan, PlannedNode, ReleaseStage, SCHEMA, Settings, writes};
+
+/// The plan back. `settings` are those of the migration, recorded in its journal; `facts` are what is there now.
+///
+/// # Errors
+/// [`NoPlan::Unknown`] when nodes, Cilium or Kube-OVN could not be read.
+pub fn rollback(
+    facts: &Facts,
+    settings: Settings,
+    chart_objects: &[ObjectRef],
+    modules: Vec<ModulePin>,
+    now: jiff::Timestamp,
+) -> Result<Plan, NoPlan> {
+    let unknown = |subject, reason: &str| NoPlan::Unknown { subject, reason: reason.to_owned() };
+    let nodes = facts.nodes.value.as_result().map_err(|reason| unknown("nodes", reason))?;
+    let cilium = facts.cilium.value.as_result().map_err(|reason| unknown("cilium", reason))?;
+    let installation = facts.kube_ovn.value.as_result().map_err(|reason| unknown("kube-ovn", reason))?.the_one()?;
+    let settled = cilium.installation.as_ref().is_some_and(|found| {
+        found.config.get("write-cni-conf-when-ready").is_some_and(|path| path.ends_with(&settings.chained_conf))
+    });
+    let planned = waves(&nodes.items, settings.wave_limit);
+    let with = |wanted: &dyn Fn(&Node) -> bool| -> Vec<PlannedNode> {
+        let names: Vec<&str> = nodes.items.iter().filter(|node| wanted(node)).map(|node| node.name.as_str()).collect();
+        planned.iter().filter(|node| names.contains(&node.name.as_str())).cloned().collect()
+    };
+    let labelled = |label: &'static str| move |node: &Node| node.labels.contains_key(label);
+    // A node may carry the file although its label is gone: the file is looked for on every node.
+    let chained = with(&|node| settled || labelled(CHAINED_LABEL)(node) || labelled(AGENT_LABEL)(node));
+    let enforcing = with(&|node| settled || labelled(ENFORCE_LABEL)(node));
+    let mut phases = vec![phase(0, "claim", "take the lock, open the journal", "nothing", Vec::new())];
+    let mut hold = Vec::new();
+    if cilium.installation.is_some() {
+        if settled {
+            hold.push(cluster_stage("node configuration", vec![step("hold", chain_config(&settings))]));
+            hold.push(node_stage("labels", "hold", &chained.iter().collect::<Vec<_>>(), 0, || vec![chain_labels()]));
+        }
+        hold.push(cluster_stage("release", vec![step("hold", Action::SetRelease { stage: ReleaseStage::Staged })]));
+        for (index, wave) in by_wave(&enforcing).iter().enumerate() {
+            hold.push(node_stage(&format!("audit, wave {index}"), "hold-audit", wave, 0, || {
+                vec![labels(&[(ENFORCE_LABEL, None)]), Action::RestartAgent]
+            }));
+        }
+    }
+    phases.push(phase(
+        1,
+        "hold",
+        "Cilium audits again; nothing restarts by itself",
+        "policy is OVN's until it is back",
+        hold,
+    ));
+    let before = flags_before(&settings.controller_flags_before);
+    let mut hand_back = Vec::new();
+    if installation.controller.flags_list != settings.controller_flags_before {
+        hand_back.push(cluster_stage(
+            "kube-ovn-controller",
+            vec![step("hand-back", Action::SetControllerFlags { flags: before })],
+        ));
+    }
+    phases.push(phase(
+        2,
+        "hand-back",
+        "Kube-OVN's network policy and load balancer as they were",
+        "pod creation pauses for seconds",
+        hand_back,
+    ));
+    let chained_waves = by_wave(&chained);
+    phases.push(phase(
+        3,
+        "go-back",
+        "take the chained configuration away, node by node",
+        "nothing; new pods are not chained",
+        chained_waves
+            .iter()
+            .enumerate()
+            .map(|(index, wave)| node_stage(&format!("wave {index}"), "go-back", wave, settings.soak_seconds, back))
+            .collect(),
+    ));
+    phases.push(phase(
+        4,
+        "recycle",
+        "have every chained pod made again while the agents still run",
+        "each chained pod restarts once",
+        chained_waves
+            .iter()
+            .enumerate()
+            .map(|(index, wave)| {
+                node_stage(&format!("wave {index}"), "recycle", wave, 0, || {
+                    vec![Action::Recycle { chain: Chain::Plain }]
+                })
+            })
+            .collect(),
+    ));
+    let mut remove: Vec<_> = chained_waves
+        .iter()
+        .enumerate()
+        .map(|(index, wave)| {
+            node_stage(&format!("wave {index}"), "remove", wave, 0, || {
+                vec![labels(&[(AGENT_LABEL, None)]), Action::AwaitNoAgent, Action::CleanDatapath]
+            })
+        })
+        .collect();
+    remove.push(cluster_stage(
+        "release",
+        vec![
+            step("remove/enforce", Action::RemoveNodeConfig { name: ENFORCE_CONFIG.to_owned() }),
+            step("remove/chain", Action::RemoveNodeConfig { name: CHAIN_CONFIG.to_owned() }),
+            step("remove", Action::RemoveRelease),
+            step("remove", Action::RemoveCrds),
+        ],
+    ));
+    phases.push(phase(5, "remove", "remove the agents, their programs and the release", "nothing", remove));
+    let all: Vec<&PlannedNode> = planned.iter().collect();
+    phases.push(phase(
+        6,
+        "verify",
+        "labels away; look at everything once more",
+        "nothing",
+        vec![
+            node_stage("labels", "verify", &all, 0, || vec![no_labels()]),
+            cluster_stage("verify", vec![step("verify", Action::Verify { chain: Chain::Plain })]),
+        ],
+    ));
+    let mut plan = Plan {
+        schema: SCHEMA,
+        written_by: env!("CARGO_PKG_VERSION").to_owned(),
+        kind: Kind::Rollback,
+        created_at: now,
+        expires_at: now + jiff::SignedDuration::from_hours(PLAN_HOURS),
+        cluster: cluster_uid(facts),
+        facts: facts.digest(),
+        modules,
+        settings,
+        nodes: planned,
+        phases,
+        consequences: vec![
+            "pods that were chained are made again once; their addresses may change and their open connections end".to_owned(),
+            "CiliumEndpoints, CiliumIdentities and CiliumNodes go with their CRDs; the CRDs stay while a policy object exists".to_owned(),
+        ],
+        writes: Vec::new(),
+    };
+    plan.writes = writes::of(&plan, chart_objects);
+    Ok(plan)
+}
+
+/// The two flags as the recorded list has them; absent ones count as on, as Kube-OVN does.
+fn flags_before(list: &[String]) -> BTreeMap<String, String> {
+    ["enable-np", "enable-lb"]
+        .into_iter()
+        .map(|flag| {
+            let prefix = format!("--{flag}=");
+            let value = list.iter().find_map(|word| word.strip_prefix(&prefix)).unwrap_or("true");
+            (flag.to_owned(), value.to_owned())
+        })
+        .collect()
+}

@@ -1,0 +1,63 @@
+//! What the steps of a plan need to know of the cluster and the target; everything else they look up when they act.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Digest;
+
+/// The chart a plan installs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChartRef {
+    /// Where the operator pointed us: a path or `repo/name`.
+    pub location: String,
+    /// `name` of Chart.yaml.
+    pub name: String,
+    /// `version` of Chart.yaml.
+    pub version: String,
+    /// Digest of the packed chart.
+    pub digest: Digest,
+}
+
+/// What the steps need to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Namespace of Kube-OVN: journal, lock and node pods live there.
+    pub namespace: String,
+    /// The chart.
+    pub chart: ChartRef,
+    /// Helm release of Cilium.
+    pub release: String,
+    /// Namespace of that release.
+    pub release_namespace: String,
+    /// Directory of CNI configuration on the hosts.
+    pub conf_dir: String,
+    /// Kube-OVN's file in it.
+    pub plain_conf: String,
+    /// Our file in it.
+    pub chained_conf: String,
+    /// Name of the network that is chained.
+    pub network: String,
+    /// Image for node pods: one that is already on every node.
+    pub node_image: String,
+    /// Its pull secrets.
+    pub image_pull_secrets: Vec<String>,
+    /// `devices` of Cilium.
+    pub devices: Vec<String>,
+    /// Ranges of Cilium's cluster-pool.
+    pub cluster_pool: Vec<String>,
+    /// Number of nodes, for the operator's replicas.
+    pub node_count: u32,
+    /// Number of nodes cut over side by side, at most.
+    pub wave_limit: u32,
+    /// Seconds to watch between waves.
+    pub soak_seconds: u32,
+    /// Name of kube-ovn-controller's Deployment.
+    pub controller: String,
+    /// Container of it that holds the flags.
+    pub controller_container: String,
+    /// `command` or `args`.
+    pub controller_flags_in: String,
+    /// That list as it was before the migration: what comes back.
+    pub controller_flags_before: Vec<String>,
+    /// Pods that stay as they are although they will have no endpoint, as `namespace/name`.
+    pub leave: Vec<String>,
+}

@@ -1,0 +1,136 @@
+//! Every write a plan may make. Nothing else is written; the end-to-end test holds the audit log against this list.
+
+use serde::{Deserialize, Serialize};
+
+use super::action::{Action, ReleaseStage};
+use super::object::{ObjectRef, Resource};
+use super::{Plan, Settings};
+
+/// Prefix of every object of ours.
+pub const OUR_PREFIX: &str = "ovncilium-";
+/// Name of the Lease that keeps a second operator out.
+pub const LOCK: &str = "ovncilium-lock";
+
+/// One write a plan may make.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Write {
+    /// `create`, `update`, `patch`, `delete` or `evict`.
+    pub verb: String,
+    /// Plural resource and group: `daemonsets.apps`.
+    pub resource: String,
+    /// Namespace; empty for cluster-wide objects, `*` for any.
+    pub namespace: String,
+    /// Name; a trailing `*` stands for any ending.
+    pub name: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Write {
+    fn new(verb: &str, resource: Resource, namespace: &str, name: &str, reason: &str) -> Self {
+        let object = resource.named(namespace, name);
+        Self::object(verb, &object, reason)
+    }
+
+    fn object(verb: &str, object: &ObjectRef, reason: &str) -> Self {
+        let group = if object.group.is_empty() { String::new() } else { format!(".{}", object.group) };
+        Self {
+            verb: verb.to_owned(),
+            resource: format!("{}{group}", object.plural),
+            namespace: object.namespace.clone().unwrap_or_default(),
+            name: object.name.clone(),
+            reason: reason.to_owned(),
+        }
+    }
+
+    /// Whether a request is this write.
+    pub fn covers(&self, verb: &str, resource: &str, namespace: &str, name: &str) -> bool {
+        let name_fits = match self.name.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix),
+            None => self.name == name,
+        };
+        self.verb == verb
+            && self.resource == resource
+            && (self.namespace == "*" || self.namespace == namespace)
+            && name_fits
+    }
+}
+
+/// Every write of `plan`, sorted and without repeats; `chart_objects` are what the chart renders to at any stage.
+pub fn of(plan: &Plan, chart_objects: &[ObjectRef]) -> Vec<Write> {
+    let settings = &plan.settings;
+    let mut writes = Vec::new();
+    for verb in ["create", "update", "delete"] {
+        writes.push(Write::new(verb, Resource::CONFIG_MAPS, &settings.namespace, "ovncilium-*", "journal"));
+        writes.push(Write::new(verb, Resource::LEASES, &settings.namespace, LOCK, "lock"));
+    }
+    for (_, node, step) in plan.steps() {
+        let node = node.map(|node| node.as_str()).unwrap_or_default();
+        step_writes(&mut writes, settings, node, &step.action, chart_objects);
+    }
+    writes.sort();
+    writes.dedup();
+    writes
+}
+
+fn step_writes(writes: &mut Vec<Write>, settings: &Settings, node: &str, action: &Action, chart: &[ObjectRef]) {
+    let mut task = |reason: &str| {
+        for verb in ["create", "delete"] {
+            writes.push(Write::new(verb, Resource::PODS, &settings.namespace, "ovncilium-*", reason));
+        }
+    };
+    match action {
+        Action::SetRelease { stage } => release_writes(writes, settings, chart, Some(*stage)),
+        Action::RemoveRelease => release_writes(writes, settings, chart, None),
+        Action::SetNodeConfig { name, .. } => {
+            for verb in ["create", "update"] {
+                let namespace = &settings.release_namespace;
+                writes.push(Write::new(verb, Resource::CILIUM_NODE_CONFIGS, namespace, name, "node configuration"));
+            }
+        }
+        Action::RemoveNodeConfig { name } => {
+            let namespace = &settings.release_namespace;
+            writes.push(Write::new("delete", Resource::CILIUM_NODE_CONFIGS, namespace, name, "node configuration"));
+        }
+        Action::LabelNode { .. } => {
+            writes.push(Write::new("patch", Resource::NODES, "", node, "labels of ours"));
+        }
+        Action::RestartAgent => {
+            writes.push(Write::new("delete", Resource::PODS, &settings.release_namespace, "cilium-*", "agent restart"));
+        }
+        Action::ProveConf { .. } => task("read a node"),
+        Action::Canary { .. } => task("canary"),
+        Action::RetireConf => task("retire our file"),
+        Action::CleanDatapath => task("remove Cilium's programs"),
+        Action::Recycle { .. } => writes.push(Write::new("evict", Resource::PODS, "*", "*", "recycle")),
+        Action::SetControllerFlags { .. } => {
+            let (namespace, name) = (&settings.namespace, &settings.controller);
+            writes.push(Write::new("patch", Resource::DEPLOYMENTS, namespace, name, "flags of kube-ovn-controller"));
+        }
+        Action::RemoveCrds => {
+            writes.push(Write::new("delete", Resource::CUSTOM_RESOURCES, "", "cilium*", "CRDs of Cilium"));
+        }
+        Action::AwaitAgent | Action::AwaitNoAgent | Action::AwaitCoverage | Action::Verify { .. } => {}
+    }
+}
+
+fn release_writes(writes: &mut Vec<Write>, settings: &Settings, chart: &[ObjectRef], stage: Option<ReleaseStage>) {
+    let secrets = format!("sh.helm.release.v1.{}.v*", settings.release);
+    let storage = ObjectRef {
+        group: String::new(),
+        version: "v1".to_owned(),
+        plural: "secrets".to_owned(),
+        kind: "Secret".to_owned(),
+        namespace: Some(settings.release_namespace.clone()),
+        name: secrets,
+    };
+    for verb in ["create", "update", "patch", "delete"] {
+        writes.push(Write::object(verb, &storage, "helm's release storage"));
+    }
+    let verbs: &[&str] = if stage.is_some() { &["create", "patch", "update", "delete"] } else { &["delete"] };
+    for object in chart {
+        for verb in verbs {
+            writes.push(Write::object(verb, object, "object of the chart"));
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! One document of a stream: its bytes, its origin, and its value as Kubernetes sees it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::compose::{self, Composed, DuplicateKey};
+use super::{Origin, RenderError, split};
+
+/// The annotation by which Helm 4 finds the template of a document again; removed by Helm afterwards.
+pub const HELM4_FILENAME: &str = "postrenderer.helm.sh/postrender-filename";
+
+/// One document with content. Documents that are blank, comments only or `null` are none: kubectl skips them too.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// Position among the documents of the stream, from 0.
+    pub index: u32,
+    /// The template: `cilium/templates/cilium-configmap.yaml`.
+    pub source: Option<String>,
+    /// `apiVersion`, or empty.
+    pub api_version: String,
+    /// `kind`, or empty.
+    pub kind: String,
+    /// `metadata.namespace`.
+    pub namespace: Option<String>,
+    /// `metadata.name`, or empty (`List`, `generateName`).
+    pub name: String,
+    stream: Arc<str>,
+    range: Range<usize>,
+    first_line: u32,
+    composed: Arc<Composed>,
+}
+
+/// One Kubernetes object: the document itself, or an item of a list.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Object<'d> {
+    /// Index of the item for objects of a list.
+    pub item: Option<usize>,
+    /// `apiVersion`; items without one take their list's.
+    pub api_version: &'d str,
+    /// `kind`; items of an `XList` without one are an `X`.
+    pub kind: &'d str,
+    /// `metadata.namespace`.
+    pub namespace: Option<&'d str>,
+    /// `metadata.name`, or empty.
+    pub name: &'d str,
+    /// The whole object.
+    pub value: &'d Value,
+}
+
+impl Object<'_> {
+    /// JSON pointer of the object in its document: empty, or `/items/3`.
+    pub fn pointer(&self) -> String {
+        self.item.map(|item| format!("/items/{item}")).unwrap_or_default()
+    }
+}
+
+fn text_at<'v>(value: &'v Value, pointer: &str) -> Option<&'v str> {
+    value.pointer(pointer).and_then(Value::as_str)
+}
+
+impl Document {
+    /// The document of a chunk; `None` when it is `null`.
+    pub(super) fn read(index: u32, stream: &Arc<str>, chunk: split::Chunk) -> Result<Option<Self>, RenderError> {
+        let text = &stream[chunk.range.clone()];
+        let source = split::source(text);
+        let origin = |line| Origin { document: index, source: source.clone(), line };
+        let composed = compose::compose(text, chunk.line, false).map_err(|error| RenderError::Yaml {
+            origin: origin(error.line),
+            column: error.column,
+            message: error.message,
+        })?;
+        let value = &composed.value;
+        let found = match value {
+            Value::Object(_) => None,
+            Value::Null => return Ok(None),
+            Value::Array(_) => Some("list"),
+            Value::Bool(_) => Some("boolean"),
+            Value::Number(_) => Some("number"),
+            Value::String(_) => Some("text"),
+        };
+        if let Some(found) = found {
+            let blank = split::leading(text).matches('\n').count();
+            let line = chunk.line + u32::try_from(blank).unwrap_or(u32::MAX);
+            return Err(RenderError::NotAnObject { origin: origin(line), found });
+        }
+        let own = |pointer| text_at(value, pointer).map(str::to_owned);
+        let annotation = value.pointer("/metadata/annotations").and_then(|a| a.get(HELM4_FILENAME));
+        Ok(Some(Self {
+            index,
+            source: annotation.and_then(Value::as_str).map(str::to_owned).or(source),
+            api_version: own("/apiVersion").unwrap_or_default(),
+            kind: own("/kind").unwrap_or_default(),
+            namespace: own("/metadata/namespace"),
+            name: own("/metadata/name").unwrap_or_default(),
+            stream: Arc::clone(stream),
+            range: chunk.range,
+            first_line: chunk.line,
+            composed: Arc::new(composed),
+        }))
+    }
+
+    /// Line of the first byte after the separator, in the stream, from 1.
+    pub fn first_line(&self) -> u32 {
+        self.first_line
+    }
+
+    /// Bytes of the document in the stream: everything between two separators, comments included.
+    pub fn range(&self) -> Range<usize> {
+        self.range.clone()
+    }
+
+    /// The text of the document as it was handed in.
+    pub fn text(&self) -> &str {
+        &self.stream[self.range.clone()]
+    }
+
+    /// The document as Kubernetes sees it. Read when the stream was; the `Result` lets a reader be lazy later.
+    ///
+    /// # Errors
+    /// Why it cannot be read, with line and column in the stream.
+    pub fn value(&self) -> Result<&Value, String> {
+        Ok(&self.composed.value)
+    }
+
+    /// Keys written twice in one mapping. Helm takes the last one without a word.
+    pub fn duplicate_keys(&self) -> &[DuplicateKey] {
+        &self.composed.duplicates
+    }
+
+    /// The objects in the document: itself, or the items of a list. Like kubectl, a list is whatever has an
+    /// array `items` at its top, whatever its kind.
+    pub fn objects(&self) -> Vec<Object<'_>> {
+        let value = &self.composed.value;
+        let Some(items) = value.get("items").and_then(Value::as_array) else {
+            return vec![Object {
+                item: None,
+                api_version: &self.api_version,
+                kind: &self.kind,
+                namespace: self.namespace.as_deref(),
+                name: &self.name,
+                value,
+            }];
+        };
+        let item_kind = self.kind.strip_suffix("List").unwrap_or_default();
+        let object = |(index, value)| Object {
+            item: Some(index),
+            api_version: text_at(value, "/apiVersion").unwrap_or(if item_kind.is_empty() {
+                ""
+            } else {
+                &self.api_version
+            }),
+            kind: text_at(value, "/kind").unwrap_or(item_kind),
+            namespace: text_at(value, "/metadata/namespace"),
+            name: text_at(value, "/metadata/name").unwrap_or_default(),
+            value,
+        };
+        items.iter().enumerate().map(object).collect()
+    }
+
+    /// Whether Helm runs it as a hook (annotation `helm.sh/hook`). Only Helm 4 shows hooks to a post-renderer.
+    pub fn is_hook(&self) -> bool {
+        self.composed.value.pointer("/metadata/annotations/helm.sh~1hook").is_some()
+    }
+
+    /// Line of the value at a JSON pointer, in the stream, from 1; of the nearest value above it when it is
+    /// not there or came from an alias.
+    pub fn line_of(&self, pointer: &str) -> Option<u32> {
+        let lines = compose::compose(self.text(), self.first_line, true).ok()?.lines?;
+        let mut at = pointer;
+        loop {
+            if let Some(line) = lines.get(at) {
+                return Some(*line);
+            }
+            at = &at[..at.rfind('/')?];
+        }
+    }
+
+    /// `kind namespace/name`, for messages.
+    pub fn describe(&self) -> String {
+        let kind = if self.kind.is_empty() { "object without kind" } else { &self.kind };
+        match (&self.namespace, self.name.as_str()) {
+            (_, "") => kind.to_owned(),
+            (Some(namespace), name) => format!("{kind} {namespace}/{name}"),
+            (None, name) => format!("{kind} {name}"),
+        }
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        Origin { document: self.index, source: self.source.clone(), line: self.first_line }
+    }
+}

@@ -1,0 +1,27 @@
+//! What a person or a machine reads: one model per command, all formats from it.
+//!
+//! Text goes through [`Paint`], which knows labels (good, bad, dim …) and not colours, so that everything is understandable without.
+
+mod check;
+mod junit;
+mod paint;
+mod plan;
+mod status;
+
+pub use check::CheckReport;
+pub use paint::{Label, Paint, Plain};
+pub use plan::PlanReport;
+pub use status::StatusReport;
+
+/// Version of all JSON reports.
+pub const SCHEMA: u32 = 1;
+
+/// A duration as people say it: `45s`, `3m10s`, `2h05m`.
+pub fn duration(duration: std::time::Duration) -> String {
+    let seconds = duration.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, s) => format!("{s}s"),
+        (0, m, s) => format!("{m}m{s:02}s"),
+        (h, m, _) => format!("{h}h{m:02}m"),
+    }
+}
