@@ -1,0 +1,206 @@
+//! What goes with chaining: a warning where the rendered values alone speak, an error where facts show that it hurts.
+
+mod pods;
+
+use ovncilium_policy_sdk::cidr::Cidr;
+use ovncilium_policy_sdk::prelude::*;
+use serde::Deserialize;
+
+use crate::config::CiliumConfig;
+
+const DEVICES: &str = "devices";
+const DEVICES_HURT: &str = "devices-serve-nodeports";
+const WATCHER: &str = "pod-watcher";
+const WATCHER_HURTS: &str = "pod-watcher-spares-dns";
+const POOL: &str = "pool";
+const POOL_HURTS: &str = "pool-disjoint";
+const MARK: &str = "identity-mark";
+const AUDIT: &str = "enforcement";
+const AUDIT_HURTS: &str = "enforcement-spares-unmanaged";
+
+/// Ranges Kube-OVN uses unless told otherwise: pods, join network, Services.
+const KUBE_OVN_DEFAULTS: [&str; 3] = ["10.16.0.0/16", "100.64.0.0/16", "10.96.0.0/12"];
+
+pub(crate) fn rules() -> Vec<Rule> {
+    let devices = "Traffic of node ports and load balancers comes back through ovn0 and Kube-OVN's tunnel device; where \
+                   Cilium's programs are not attached to them, replies are reset (kube-ovn#4575, cilium#32714). Set \
+                   `devices` to the uplink, ovn0 and the tunnel device (genev_sys_6081, vxlan_sys_4789).";
+    let watcher = "Cilium's operator deletes kube-dns pods that have no CiliumEndpoint, one every 15 seconds. Until new \
+                   pods are chained on every node that never ends. Set `operator.unmanagedPodWatcher.restart=false`.";
+    let pool = "Cilium gives each node addresses of its cluster-pool even when Kube-OVN gives pods theirs. The default \
+                10.0.0.0/8 contains Kube-OVN's own defaults; its tests use 100.65.0.0/16.";
+    let audit = "Pods that Cilium does not manage yet are `unmanaged` or `world` to it: a policy drops them even where it \
+                 would allow the pod. Set `policyAuditMode=true` until every pod is managed.";
+    vec![
+        Rule::warning(DEVICES, "Cilium is attached to ovn0 and Kube-OVN's tunnel device").help(devices),
+        Rule::error(DEVICES_HURT, "with kube-proxy replacement, ovn0 and the tunnel device are among Cilium's devices")
+            .help(devices),
+        Rule::warning(WATCHER, "the operator does not restart unmanaged pods").help(watcher),
+        Rule::error(WATCHER_HURTS, "the operator does not restart DNS pods that cannot become managed").help(watcher),
+        Rule::warning(POOL, "Cilium's cluster-pool avoids Kube-OVN's default ranges").help(pool),
+        Rule::error(POOL_HURTS, "Cilium's cluster-pool is disjoint from every range in use").help(pool),
+        Rule::warning(MARK, "Cilium puts no identity into packet marks").help(
+            "Kube-OVN uses the packet mark too and clears it as a whole when it masquerades. Set `enableIdentityMark=false`.",
+        ),
+        Rule::warning(AUDIT, "policies are audited while pods are unmanaged").help(audit),
+        Rule::error(AUDIT_HURTS, "no policy drops pods that are not managed yet").help(audit),
+    ]
+}
+
+pub(crate) fn check(config: &CiliumConfig, context: &Context<'_>) -> Vec<Finding> {
+    let pods = pods::Pods::read(context);
+    let mut findings = vec![devices(config, context), watcher(config, pods.as_ref())];
+    findings.extend(pool(config, context));
+    findings.push(mark(config));
+    findings.push(enforcement(config, pods.as_ref()));
+    findings
+}
+
+#[derive(Deserialize)]
+struct Installation {
+    cni: Cni,
+}
+
+#[derive(Deserialize)]
+struct Cni {
+    network_type: String,
+}
+
+/// The device of Kube-OVN's tunnel.
+fn tunnel_device(network_type: &str) -> Option<&'static str> {
+    match network_type {
+        "geneve" => Some("genev_sys_6081"),
+        "vxlan" => Some("vxlan_sys_4789"),
+        "stt" => Some("stt_sys_7471"),
+        _ => None,
+    }
+}
+
+fn devices(config: &CiliumConfig, context: &Context<'_>) -> Finding {
+    let key = "devices";
+    let installations: Option<Vec<Installation>> = context.facts.get("kube-ovn", "/installations").ok().flatten();
+    let known = installations.iter().flatten().find_map(|i| tunnel_device(&i.cni.network_type));
+    let listed = config.get(key).unwrap_or_default();
+    let listed: Vec<&str> = listed.split([' ', ',']).filter(|device| !device.is_empty()).collect();
+    let has = |device: &str| listed.iter().any(|pattern| matches(pattern, device));
+    let tunnel = match known {
+        Some(device) => has(device),
+        None => has("genev_sys_6081") || has("vxlan_sys_4789") || has("stt_sys_7471"),
+    };
+    let tunnel_name = known.unwrap_or("the tunnel device (genev_sys_6081 or vxlan_sys_4789)");
+    let missing: Vec<&str> =
+        [(!has("ovn0")).then_some("ovn0"), (!tunnel).then_some(tunnel_name)].into_iter().flatten().collect();
+    if missing.is_empty() {
+        return config.place(Finding::pass(DEVICES).message(config.told(key)), key);
+    }
+    let replaces = ["true", "strict"].iter().any(|on| config.is("kube-proxy-replacement", on));
+    let rule = if known.is_some() && replaces { DEVICES_HURT } else { DEVICES };
+    let message = if listed.is_empty() {
+        format!("devices is not set; whether {} are found is left to chance", missing.join(" and "))
+    } else {
+        format!("devices is \"{}\", without {}", listed.join(" "), missing.join(" and "))
+    };
+    let device = known.unwrap_or("genev_sys_6081");
+    let remedy = format!("--set devices=\"<uplink> ovn0 {device}\" --set forceDeviceDetection=true (charts from 1.15)");
+    config.place(Finding::fail(rule, message).remedy(remedy), key)
+}
+
+/// `eth+` matches every device whose name begins with `eth`.
+fn matches(pattern: &str, device: &str) -> bool {
+    pattern.strip_suffix('+').map_or(pattern == device, |prefix| device.starts_with(prefix))
+}
+
+fn watcher(config: &CiliumConfig, pods: Option<&pods::Pods>) -> Finding {
+    let key = "unmanaged-pod-watcher-interval";
+    if ["0", "0s"].iter().any(|off| config.is(key, off)) {
+        return config.place(Finding::pass(WATCHER).message(config.told(key)), key);
+    }
+    let remedy = "--set operator.unmanagedPodWatcher.restart=false (charts from 1.10.11, 1.11.5)";
+    let victims = pods.map(|pods| pods.unmanaged_dns.len()).unwrap_or_default();
+    let finding = if victims > 0 {
+        Finding::fail(WATCHER_HURTS, format!("{}, and {victims} DNS pods are not managed by Cilium", config.told(key)))
+    } else {
+        Finding::fail(WATCHER, format!("{}: the operator restarts DNS pods that are not managed", config.told(key)))
+    };
+    config.place(finding.remedy(remedy), key)
+}
+
+#[derive(Deserialize)]
+struct Range {
+    kind: String,
+    user: String,
+    cidr: String,
+}
+
+fn pool(config: &CiliumConfig, context: &Context<'_>) -> Vec<Finding> {
+    if config.get("ipam").is_some_and(|mode| mode != "cluster-pool") {
+        let key = "ipam";
+        let finding = Finding::fail(POOL, config.told(key)).remedy("--set ipam.mode=cluster-pool");
+        return vec![config.place(finding, key)];
+    }
+    let key = "cluster-pool-ipv4-cidr";
+    let pool: Vec<Cidr> =
+        config.get(key).unwrap_or_default().split([' ', ',']).filter_map(|c| c.parse().ok()).collect();
+    if pool.is_empty() {
+        return vec![config.place(Finding::skip(POOL, "no IPv4 pool is set"), key)];
+    }
+    let remedy = "--set ipam.operator.clusterPoolIPv4PodCIDRList={100.65.0.0/16} (clusterPoolIPv4PodCIDR before 1.11)";
+    let meets = |cidr: &str| cidr.parse::<Cidr>().is_ok_and(|other| pool.iter().any(|own| own.overlaps(&other)));
+    let ranges: Option<Vec<Range>> = context.facts.get("addresses", "/ranges").ok().flatten();
+    let findings: Vec<Finding> = match &ranges {
+        Some(ranges) => ranges
+            .iter()
+            .filter(|range| meets(&range.cidr))
+            .map(|range| {
+                let told = format!("{}, which overlaps the {} range {}", config.told(key), range.kind, range.cidr);
+                Finding::fail(POOL_HURTS, format!("{told} of {}", range.user)).remedy(remedy)
+            })
+            .collect(),
+        None => {
+            let met: Vec<&str> = KUBE_OVN_DEFAULTS.into_iter().filter(|range| meets(range)).collect();
+            let told = format!("{}, which overlaps Kube-OVN's defaults {}", config.told(key), met.join(", "));
+            if met.is_empty() { Vec::new() } else { vec![Finding::fail(POOL, told).remedy(remedy)] }
+        }
+    };
+    let pass = || Finding::pass(if ranges.is_some() { POOL_HURTS } else { POOL }).message(config.told(key));
+    let findings = if findings.is_empty() { vec![pass()] } else { findings };
+    findings.into_iter().map(|finding| config.place(finding, key)).collect()
+}
+
+fn mark(config: &CiliumConfig) -> Finding {
+    let key = "enable-identity-mark";
+    let finding = if config.is(key, "false") {
+        Finding::pass(MARK).message(config.told(key))
+    } else {
+        Finding::fail(MARK, format!("{}, which means that it is on", config.told(key)))
+            .remedy("--set enableIdentityMark=false")
+    };
+    config.place(finding, key)
+}
+
+fn enforcement(config: &CiliumConfig, pods: Option<&pods::Pods>) -> Finding {
+    let key = "policy-audit-mode";
+    if config.is(key, "true") || config.is("enable-policy", "never") {
+        return config.place(Finding::pass(AUDIT).message("nothing is dropped"), key);
+    }
+    let remedy = "--set policyAuditMode=true, until every pod is managed";
+    let finding = match pods {
+        Some(pods) if pods.unmanaged == 0 => Finding::pass(AUDIT).message("every pod is managed"),
+        Some(pods) if pods.policies > 0 => Finding::fail(
+            AUDIT_HURTS,
+            format!(
+                "{} pods are not managed by Cilium, and {} policies would be enforced",
+                pods.unmanaged, pods.policies
+            ),
+        )
+        .remedy(remedy),
+        Some(pods) => {
+            Finding::fail(AUDIT, format!("{} pods are not managed, and policies are enforced", pods.unmanaged))
+                .remedy(remedy)
+        }
+        None => {
+            Finding::fail(AUDIT, format!("{}; whether pods are managed is not known", config.told(key))).remedy(remedy)
+        }
+    };
+    config.place(finding, key)
+}

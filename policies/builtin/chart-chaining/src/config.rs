@@ -1,0 +1,114 @@
+//! Finds `cilium-config` and the agent in a rendered stream.
+
+use std::collections::BTreeMap;
+
+use ovncilium_policy_sdk::prelude::*;
+use ovncilium_policy_sdk::version::Version;
+use serde_json::Value;
+
+/// What of Cilium is in a stream.
+#[derive(Default)]
+pub(crate) struct Stream {
+    pub(crate) configs: Vec<CiliumConfig>,
+    /// Document of the agent's DaemonSet.
+    pub(crate) agent: Option<u32>,
+}
+
+/// One ConfigMap `cilium-config`.
+pub(crate) struct CiliumConfig {
+    /// Index of its document.
+    pub(crate) document: u32,
+    /// Pointer to it in the document: empty, or `/items/3`.
+    pub(crate) at: String,
+    /// `configmap kube-system/cilium-config`.
+    pub(crate) subject: String,
+    /// The version told by the agent's image.
+    pub(crate) version: Option<Version>,
+    data: BTreeMap<String, Value>,
+}
+
+impl CiliumConfig {
+    /// The value of a key as text; a boolean or number that a template forgot to quote counts as its text.
+    pub(crate) fn get(&self, key: &str) -> Option<String> {
+        match self.data.get(key)? {
+            Value::String(text) => Some(text.trim().to_owned()),
+            Value::Null => None,
+            other => Some(other.to_string()),
+        }
+    }
+
+    /// Whether a key has this value.
+    pub(crate) fn is(&self, key: &str, value: &str) -> bool {
+        self.get(key).as_deref() == Some(value)
+    }
+
+    /// The value of a key in words.
+    pub(crate) fn told(&self, key: &str) -> String {
+        self.get(key).map_or_else(|| format!("{key} is not set"), |value| format!("{key} is \"{value}\""))
+    }
+}
+
+/// Every `cilium-config` of the stream, single or in a list.
+pub(crate) fn find(context: &Context<'_>) -> Result<Stream, String> {
+    let unread = |index: usize, error: FactError| format!("document {index} cannot be read: {error}");
+    let mut stream = Stream::default();
+    let mut version = None;
+    let kinds = context.documents.kinds().map_err(|error| error.to_string())?;
+    for (at, kind) in kinds.iter().enumerate() {
+        let index = u32::try_from(at).unwrap_or(u32::MAX);
+        let objects: Vec<(String, Value)> = match kind.as_str() {
+            "ConfigMap" | "DaemonSet" => {
+                let name: Option<String> = context.documents.get(index, "/metadata/name").map_err(|e| unread(at, e))?;
+                if kind == "ConfigMap" && name.as_deref() != Some("cilium-config") {
+                    continue;
+                }
+                let object = context.documents.get(index, "").map_err(|error| unread(at, error))?;
+                object.map(|object| (String::new(), object)).into_iter().collect()
+            }
+            "List" | "ConfigMapList" | "DaemonSetList" => match context.documents.get::<Vec<Value>>(index, "/items") {
+                Ok(items) => {
+                    let items = items.unwrap_or_default().into_iter().enumerate();
+                    items.map(|(item, object)| (format!("/items/{item}"), object)).collect()
+                }
+                Err(error) => return Err(unread(at, error)),
+            },
+            _ => continue,
+        };
+        let of_list = kind.strip_suffix("List").unwrap_or(kind);
+        for (place, object) in objects {
+            let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+            match (text("/kind").unwrap_or(of_list), text("/metadata/name").unwrap_or_default()) {
+                ("ConfigMap", "cilium-config") => {
+                    let namespace = text("/metadata/namespace").map(|n| format!("{n}/")).unwrap_or_default();
+                    let data = object.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
+                    stream.configs.push(CiliumConfig {
+                        document: index,
+                        at: place,
+                        subject: format!("configmap {namespace}cilium-config"),
+                        version: None,
+                        data: data.into_iter().collect(),
+                    });
+                }
+                ("DaemonSet", name) if is_agent(name, &object) => {
+                    stream.agent = Some(index);
+                    version = version.or_else(|| agent_version(&object));
+                }
+                _ => {}
+            }
+        }
+    }
+    stream.configs.iter_mut().for_each(|config| config.version = version);
+    Ok(stream)
+}
+
+fn is_agent(name: &str, object: &Value) -> bool {
+    let labels = ["/metadata/labels/k8s-app", "/spec/template/metadata/labels/k8s-app"];
+    name == "cilium" || labels.iter().any(|label| object.pointer(label).and_then(Value::as_str) == Some("cilium"))
+}
+
+/// `quay.io/cilium/cilium:v1.18.2@sha256:…` is 1.18.2.
+fn agent_version(object: &Value) -> Option<Version> {
+    let containers = object.pointer("/spec/template/spec/containers")?.as_array()?;
+    let images = containers.iter().filter_map(|container| container.get("image")?.as_str());
+    images.filter_map(|image| image.split('@').next()?.rsplit_once(':')).find_map(|(_, tag)| Version::parse(tag))
+}

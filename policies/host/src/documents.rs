@@ -1,0 +1,142 @@
+//! Documents as modules see them: selected by their headers, with Secrets masked.
+
+use ovncilium_core::render::Stream;
+use serde_json::{Map, Value};
+
+use crate::bindings::ovncilium::policy::types::Selector;
+
+/// What is known of a document without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header<'a> {
+    /// `apiVersion`, or empty.
+    pub api_version: &'a str,
+    /// `kind`, or empty.
+    pub kind: &'a str,
+    /// `metadata.namespace`.
+    pub namespace: Option<&'a str>,
+    /// `metadata.name`, or empty.
+    pub name: &'a str,
+    /// The template it came from.
+    pub source: Option<&'a str>,
+}
+
+/// A rendered stream.
+pub trait DocumentSource {
+    /// Number of documents.
+    fn count(&self) -> u32;
+
+    /// Header of a document; none beyond the end.
+    fn header(&self, index: u32) -> Option<Header<'_>>;
+
+    /// The document as Kubernetes reads it.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn value(&self, index: u32) -> Result<&Value, String>;
+}
+
+impl DocumentSource for Stream {
+    fn count(&self) -> u32 {
+        u32::try_from(self.documents().len()).unwrap_or(u32::MAX)
+    }
+
+    fn header(&self, index: u32) -> Option<Header<'_>> {
+        self.document(index).map(|document| Header {
+            api_version: &document.api_version,
+            kind: &document.kind,
+            namespace: document.namespace.as_deref(),
+            name: &document.name,
+            source: document.source.as_deref(),
+        })
+    }
+
+    fn value(&self, index: u32) -> Result<&Value, String> {
+        self.document(index).ok_or_else(|| format!("the stream has no document {index}"))?.value()
+    }
+}
+
+/// Whether any of the selectors selects the document, or an item of it when it is a list.
+pub(crate) fn selected(selectors: &[Selector], documents: &dyn DocumentSource, index: u32) -> bool {
+    let Some(header) = documents.header(index) else { return false };
+    let any = |api_version: &str, kind: &str, namespace: Option<&str>| {
+        selectors.iter().any(|selector| selects(selector, api_version, kind, namespace))
+    };
+    if selectors.is_empty() {
+        return false;
+    }
+    if any(header.api_version, header.kind, header.namespace) {
+        return true;
+    }
+    if !header.kind.is_empty() && !header.kind.ends_with("List") {
+        return false;
+    }
+    let Ok(value) = documents.value(index) else { return true };
+    let item_kind = header.kind.strip_suffix("List").unwrap_or_default();
+    value.get("items").and_then(Value::as_array).into_iter().flatten().any(|item| {
+        let text = |pointer| item.pointer(pointer).and_then(Value::as_str);
+        let own = if item_kind.is_empty() { "" } else { header.api_version };
+        any(text("/apiVersion").unwrap_or(own), text("/kind").unwrap_or(item_kind), text("/metadata/namespace"))
+    })
+}
+
+fn selects(selector: &Selector, api_version: &str, kind: &str, namespace: Option<&str>) -> bool {
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    (selector.api_group == "*" || selector.api_group == group)
+        && (selector.kinds.is_empty() || selector.kinds.iter().any(|k| k == kind))
+        && (selector.namespaces.is_empty() || selector.namespaces.iter().any(|n| Some(n.as_str()) == namespace))
+}
+
+/// What stands for a Secret's value.
+const MASK: &str = "masked";
+
+/// The document without the values of Secrets: its own, and those of its items.
+pub(crate) fn masked(value: &Value) -> Value {
+    let mut value = value.clone();
+    mask(&mut value, false);
+    value
+}
+
+fn mask(value: &mut Value, in_secret_list: bool) {
+    let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default();
+    let secret = kind == "Secret" || (kind.is_empty() && in_secret_list);
+    let secrets = kind == "SecretList";
+    if let Some(items) = value.get_mut("items").and_then(Value::as_array_mut) {
+        items.iter_mut().for_each(|item| mask(item, secrets));
+    }
+    if !secret {
+        return;
+    }
+    for field in ["data", "stringData"] {
+        match value.get_mut(field) {
+            Some(Value::Object(entries)) => {
+                *entries = entries.iter().map(|(key, _)| (key.clone(), Value::from(MASK))).collect::<Map<_, _>>();
+            }
+            Some(other) => *other = Value::from(MASK),
+            None => {}
+        }
+    }
+    // kubectl keeps a copy of the whole object here, values included.
+    let last_applied = "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
+    if let Some(annotation) = value.pointer_mut(last_applied) {
+        *annotation = Value::from(MASK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn masks_values_of_secrets_wherever_they_are() {
+        let secret = json!({"kind": "Secret", "data": {"a": "eA=="}, "stringData": {"b": "y"}});
+        let list = json!({"kind": "SecretList", "items": [{"data": {"c": "eA=="}}]});
+        let mixed = json!({"kind": "List", "items": [secret, {"kind": "ConfigMap", "data": {"d": "kept"}}]});
+        for value in [&secret, &list, &mixed] {
+            let text = masked(value).to_string();
+            assert!(!text.contains("eA==") && !text.contains("\"y\""), "{text}");
+        }
+        assert!(masked(&mixed).to_string().contains("kept"));
+    }
+}

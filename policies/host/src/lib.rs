@@ -1,0 +1,41 @@
+//! Runs policy modules: WebAssembly components without WASI, with budgets, pins, waivers and a compiled-code cache.
+//!
+//! Reading order: [`config`] (the policy file), [`catalog`] (which modules are expected: built in, and the
+//! organisation's own), `module` (from bytes to code that keeps the contract), `cache` (compiled code on disk),
+//! `engine` (wasmtime, set up so that an answer depends on nothing but module, settings and facts), `guest` (what a
+//! module may ask), `session` (one module in one fresh store) and [`evaluate`] (all of them, and what they mean together).
+//!
+//! A module that cannot run gives a [`Fault`](ovncilium_core::policy::Fault), never a verdict.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let facts = ovncilium_core::facts::Facts::unknown(ovncilium_core::facts::Source::Offline, jiff::Timestamp::UNIX_EPOCH, "");
+//! use ovncilium_policy_host::{Catalog, CompiledCache, EvaluateOptions, evaluate};
+//!
+//! let catalog = Catalog::builtin().with_cache(CompiledCache::from_env());
+//! let evaluation = evaluate(&catalog, &facts, None, &EvaluateOptions::at(jiff::Timestamp::UNIX_EPOCH));
+//! println!("{:?}", evaluation.gate());
+//! # Ok(()) }
+//! ```
+
+mod answer;
+mod bindings;
+mod cache;
+pub mod catalog;
+pub mod config;
+mod documents;
+mod engine;
+pub mod evaluate;
+mod guest;
+mod limits;
+mod module;
+mod session;
+mod trouble;
+mod waivers;
+
+pub use cache::CompiledCache;
+pub use catalog::{BUILTINS, Catalog, Described};
+pub use config::{ConfigError, PolicyConfig};
+pub use documents::{DocumentSource, Header};
+pub use evaluate::{EvaluateOptions, evaluate};
+pub use limits::Limits;

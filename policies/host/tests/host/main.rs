@@ -1,0 +1,13 @@
+//! The policy host from outside: real modules, hostile modules, files that are none, the cache, waivers, recorded streams.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers outside of test functions may stop a test too")]
+
+mod builtin_cases;
+mod cache;
+mod catalog;
+mod config;
+mod hostile;
+mod loading;
+mod patches;
+mod recorded;
+mod support;
+mod waivers;
