@@ -1,0 +1,148 @@
+//! Every request that a migration or a rollback makes, and whether we may make it.
+
+use ovncilium_core::facts::permissions::{Permission, Permissions};
+use ovncilium_core::plan::Resource;
+use serde_json::{Value, json};
+
+use crate::world::{Cluster, ClusterError};
+
+/// Which namespace a request is made in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them, or none.
+    Cluster,
+    /// That of Kube-OVN.
+    KubeOvn,
+    /// That of Cilium's release.
+    Release,
+}
+
+/// Requests of one kind.
+#[derive(Debug, Clone, Copy)]
+pub struct Needed {
+    /// Verbs.
+    pub verbs: &'static [&'static str],
+    /// API group; empty for the core group.
+    pub group: &'static str,
+    /// Plural, with a subresource after a slash.
+    pub resource: &'static str,
+    /// Where.
+    pub scope: Scope,
+    /// What for.
+    pub reason: &'static str,
+}
+
+const fn needed(
+    verbs: &'static [&'static str],
+    group: &'static str,
+    resource: &'static str,
+    scope: Scope,
+    reason: &'static str,
+) -> Needed {
+    Needed { verbs, group, resource, scope, reason }
+}
+
+const LIST: &[&str] = &["list"];
+/// What helm does to an object of a chart in its life.
+const HELM: &[&str] = &["get", "create", "patch", "delete"];
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+/// Every kind of request, reads first.
+pub const NEEDED: &[Needed] = &[
+    needed(&["get", "list"], "", "nodes", Scope::Cluster, "to know the nodes"),
+    needed(&["get", "list"], "", "pods", Scope::Cluster, "to know which pods have an endpoint"),
+    needed(LIST, "", "services", Scope::Cluster, "to know who serves Services"),
+    needed(&["get", "list"], "apps", "deployments", Scope::Cluster, "to find Kube-OVN"),
+    needed(&["get", "list"], "apps", "daemonsets", Scope::Cluster, "to find Kube-OVN, Cilium and kube-proxy"),
+    needed(LIST, "policy", "poddisruptionbudgets", Scope::Cluster, "to honour budgets"),
+    needed(LIST, "networking.k8s.io", "networkpolicies", Scope::Cluster, "to say what moves to Cilium"),
+    needed(LIST, "apiextensions.k8s.io", "customresourcedefinitions", Scope::Cluster, "to know what is left of Cilium"),
+    needed(LIST, "kubeovn.io", "subnets", Scope::Cluster, "to know the address ranges"),
+    needed(LIST, "kubeovn.io", "vpcs", Scope::Cluster, "to know the VPCs and their load balancers"),
+    needed(LIST, "kubeovn.io", "vpc-dnses", Scope::Cluster, "to know what needs Kube-OVN's load balancer"),
+    needed(LIST, "kubeovn.io", "switch-lb-rules", Scope::Cluster, "to know what needs Kube-OVN's load balancer"),
+    needed(LIST, "kubeovn.io", "vpc-nat-gateways", Scope::Cluster, "to know the NAT gateways"),
+    needed(LIST, "kubeovn.io", "vpc-egress-gateways", Scope::Cluster, "to know the NAT gateways"),
+    needed(LIST, "cilium.io", "ciliumendpoints", Scope::Cluster, "to prove that every pod has its endpoint"),
+    needed(LIST, "cilium.io", "ciliumnodeconfigs", Scope::Cluster, "to know nodes that are configured apart"),
+    needed(LIST, "cilium.io", "ciliumnetworkpolicies", Scope::Cluster, "to know policies of Cilium"),
+    needed(LIST, "cilium.io", "ciliumclusterwidenetworkpolicies", Scope::Cluster, "to know policies of Cilium"),
+    needed(&["get"], "", "configmaps", Scope::Release, "to read cilium-config"),
+    needed(&["get", "list", "create", "update", "delete"], "", "configmaps", Scope::KubeOvn, "to keep the journal"),
+    needed(&["get", "create", "update", "delete"], "coordination.k8s.io", "leases", Scope::KubeOvn, "to hold the lock"),
+    needed(&["create", "delete"], "", "pods", Scope::KubeOvn, "to look at nodes with short-lived pods"),
+    needed(&["patch"], "", "nodes", Scope::Cluster, "to label nodes: the cutover"),
+    needed(&["create"], "", "pods/eviction", Scope::Cluster, "to have old pods made again"),
+    needed(&["patch"], "apps", "deployments", Scope::KubeOvn, "to set flags of kube-ovn-controller"),
+    needed(&["get", "create", "update", "delete"], "cilium.io", "ciliumnodeconfigs", Scope::Release, "to chain nodes"),
+    needed(&["delete"], "", "pods", Scope::Release, "to restart Cilium's agents"),
+    needed(
+        &["delete"],
+        "apiextensions.k8s.io",
+        "customresourcedefinitions",
+        Scope::Cluster,
+        "to remove Cilium's CRDs again",
+    ),
+    needed(&["get", "list", "create", "update", "delete"], "", "secrets", Scope::Release, "helm: to keep its release"),
+    needed(HELM, "", "configmaps", Scope::Release, "helm: objects of the chart"),
+    needed(HELM, "", "services", Scope::Release, "helm: objects of the chart"),
+    needed(HELM, "", "serviceaccounts", Scope::Release, "helm: objects of the chart"),
+    needed(HELM, "apps", "daemonsets", Scope::Release, "helm: objects of the chart"),
+    needed(HELM, "apps", "deployments", Scope::Release, "helm: objects of the chart"),
+    needed(HELM, "", "namespaces", Scope::Cluster, "helm: objects of the chart"),
+    needed(HELM, RBAC, "roles", Scope::Cluster, "helm: objects of the chart, some in namespaces of their own"),
+    needed(HELM, RBAC, "rolebindings", Scope::Cluster, "helm: objects of the chart, some in namespaces of their own"),
+    needed(HELM, RBAC, "clusterroles", Scope::Cluster, "helm: objects of the chart"),
+    needed(HELM, RBAC, "clusterrolebindings", Scope::Cluster, "helm: objects of the chart"),
+    needed(
+        &["bind", "escalate"],
+        RBAC,
+        "clusterroles",
+        Scope::Cluster,
+        "helm: the chart grants more than most users have",
+    ),
+];
+
+/// Asks for each request. An empty `kube_ovn` (not found) asks whether it is allowed in every namespace.
+///
+/// # Errors
+/// When the API server does not answer such questions.
+pub fn ask(cluster: &dyn Cluster, kube_ovn: &str, release: &str) -> Result<Permissions, ClusterError> {
+    let mut items = Vec::new();
+    for needed in NEEDED {
+        let namespace = match needed.scope {
+            Scope::Cluster => "",
+            Scope::KubeOvn => kube_ovn,
+            Scope::Release => release,
+        };
+        for verb in needed.verbs {
+            let review = review(verb, needed, namespace);
+            let answer = cluster.create(&Resource::ACCESS_REVIEWS, &review)?;
+            items.push(Permission {
+                verb: (*verb).to_owned(),
+                group: needed.group.to_owned(),
+                resource: needed.resource.to_owned(),
+                namespace: namespace.to_owned(),
+                allowed: answer.pointer("/status/allowed").and_then(Value::as_bool).unwrap_or_default(),
+                needed_for: needed.reason.to_owned(),
+            });
+        }
+    }
+    Ok(Permissions { items })
+}
+
+fn review(verb: &str, needed: &Needed, namespace: &str) -> Value {
+    let (resource, subresource) = needed.resource.split_once('/').unwrap_or((needed.resource, ""));
+    json!({
+        "apiVersion": Resource::ACCESS_REVIEWS.api_version(),
+        "kind": Resource::ACCESS_REVIEWS.kind,
+        "metadata": {},
+        "spec": { "resourceAttributes": {
+            "verb": verb,
+            "group": needed.group,
+            "resource": resource,
+            "subresource": subresource,
+            "namespace": namespace,
+        } },
+    })
+}

@@ -1,0 +1,45 @@
+//! Tasks on a node: short-lived pods of an image that is already there, their scripts and their answers.
+//!
+//! A task pod is named `ovncilium-<task>-<hash>`, carries the labels `ovncilium.io/task=<task>` and
+//! `ovncilium.io/run=<run>`, is bound to its node by `spec.nodeName`, and answers through the termination message of its one
+//! container: lines of words, parsed by [`Answer::parse`]. Inputs are environment variables, so that the scripts in
+//! `engine/scripts/` run under any POSIX shell and are tested so. A task never writes content that came from the API to a node.
+//!
+//! | task | script | hostNetwork | input | answer |
+//! |---|---|---|---|---|
+//! | `probe` | `probe.sh` | yes | `CONF_DIR` (mount of the host's directory, read-only) | `kernel`, `device`, `file`, `content` |
+//! | `retire` | `retire.sh` | yes | `CONF_DIR`, `FILE`, `SHA256` | `retired` or `absent`, or `refused <why>` |
+//! | `canary` | `canary.sh` | no | `PEER` | `service`, `dns`, `pod` with `ok` or `failed`; it is Ready when all are ok |
+//! | `cleanup` | `cleanup.sh` (image of Cilium, from `IMAGE`) | yes | `CONF_DIR`, `FILE` | `cleaned` |
+//!
+//! Answer lines: `kernel <uname -r>` · `device <name>` · `file <sha256> <name>` · `content <name> <base64>` ·
+//! `retired <name>` · `absent <name>` · `refused <why>` · `check <what> ok|failed [<why>]` · `cleaned`.
+
+mod answer;
+mod pod;
+
+pub use answer::{Answer, AnswerError, conf_dir, failed_checks, node_os, read_answer, retired};
+pub use pod::{Task, TaskSettings, pod_manifest, pod_name};
+
+use ovncilium_core::plan::{Resource, Settings};
+
+use crate::world::{Cluster, ClusterError};
+
+/// Start a task on a node; one that was started already is left alone.
+///
+/// # Errors
+/// As [`Cluster::create`], but for an object that exists.
+pub fn start(
+    cluster: &dyn Cluster,
+    task: Task,
+    node: &str,
+    run: &str,
+    settings: &Settings,
+    env: &[(&str, &str)],
+) -> Result<(), ClusterError> {
+    let pod = pod_manifest(task, node, run, &TaskSettings::from(settings), env);
+    match cluster.create(&Resource::PODS, &pod) {
+        Ok(_) | Err(ClusterError::AlreadyExists { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

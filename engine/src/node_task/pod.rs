@@ -1,0 +1,247 @@
+//! Task pods as Kubernetes gets them.
+
+use ovncilium_core::Digest;
+use ovncilium_core::plan::Settings;
+use ovncilium_core::plan::action::{RUN_LABEL, TASK_LABEL};
+use serde_json::{Value, json};
+
+/// Where the host's CNI directory is mounted. Not at its own path, where Cilium's cleanup would look for files to rename.
+const CONF_MOUNT: &str = "/host-cni";
+
+/// A task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Task {
+    /// Read the CNI directory, the kernel, the devices.
+    Probe,
+    /// Rename one CNI file out of the runtime's sight.
+    Retire,
+    /// Prove pod, Service and DNS connections from inside a pod.
+    Canary,
+    /// Remove Cilium's programs, maps and interfaces.
+    Cleanup,
+}
+
+impl Task {
+    /// Every task.
+    pub const ALL: [Self; 4] = [Self::Probe, Self::Retire, Self::Canary, Self::Cleanup];
+
+    /// Its name, as in labels and names of pods.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Probe => "probe",
+            Self::Retire => "retire",
+            Self::Canary => "canary",
+            Self::Cleanup => "cleanup",
+        }
+    }
+
+    /// What its container runs.
+    pub fn script(self) -> &'static str {
+        match self {
+            Self::Probe => include_str!("../../scripts/probe.sh"),
+            Self::Retire => include_str!("../../scripts/retire.sh"),
+            Self::Canary => include_str!("../../scripts/canary.sh"),
+            Self::Cleanup => include_str!("../../scripts/cleanup.sh"),
+        }
+    }
+
+    /// Seconds after which the kubelet ends it.
+    pub fn deadline_seconds(self) -> u32 {
+        match self {
+            Self::Probe | Self::Retire => 60,
+            Self::Canary => 200,
+            Self::Cleanup => 120,
+        }
+    }
+}
+
+/// What task pods need to know of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskSettings {
+    /// Namespace of kube-ovn-cni, where pods on the host's network are allowed.
+    pub namespace: String,
+    /// An image that is on every node: kube-ovn-cni's.
+    pub image: String,
+    /// Its pull secrets.
+    pub image_pull_secrets: Vec<String>,
+    /// Directory of CNI configuration on the hosts.
+    pub conf_dir: String,
+}
+
+impl From<&Settings> for TaskSettings {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            namespace: settings.namespace.clone(),
+            image: settings.node_image.clone(),
+            image_pull_secrets: settings.image_pull_secrets.clone(),
+            conf_dir: settings.conf_dir.clone(),
+        }
+    }
+}
+
+/// Name of a node's task pod: the same for the same task, node and run.
+pub fn pod_name(task: Task, node: &str, run: &str) -> String {
+    format!("ovncilium-{}-{}", task.name(), Digest::of(format!("{node}\n{run}")).short())
+}
+
+/// A task pod, ready to be created. `IMAGE` in `env` replaces the image and is not given to the script.
+pub fn pod_manifest(task: Task, node: &str, run: &str, settings: &TaskSettings, env: &[(&str, &str)]) -> Value {
+    let on_host = task != Task::Canary;
+    let image = env.iter().find(|(name, _)| *name == "IMAGE").map_or(settings.image.as_str(), |(_, image)| image);
+    let mut variables: Vec<Value> = env
+        .iter()
+        .filter(|(name, _)| *name != "IMAGE")
+        .map(|(name, value)| json!({ "name": name, "value": value }))
+        .collect();
+    if on_host {
+        variables.push(json!({ "name": "CONF_DIR", "value": CONF_MOUNT }));
+    }
+    let (volumes, mounts): (Vec<Value>, Vec<Value>) = volumes(task, settings).into_iter().unzip();
+    let mut container = json!({
+        "name": task.name(),
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["sh", "-c", task.script()],
+        "env": variables,
+        "volumeMounts": mounts,
+        "securityContext": security(task),
+        "terminationMessagePolicy": "File",
+    });
+    if task == Task::Canary {
+        container["readinessProbe"] =
+            json!({ "exec": { "command": ["test", "-f", "/tmp/ready"] }, "periodSeconds": 1 });
+    }
+    let secrets: Vec<Value> = settings.image_pull_secrets.iter().map(|name| json!({ "name": name })).collect();
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": pod_name(task, node, run),
+            "namespace": settings.namespace,
+            "labels": { TASK_LABEL: task.name(), RUN_LABEL: run },
+        },
+        "spec": {
+            "nodeName": node,
+            "hostNetwork": on_host,
+            "dnsPolicy": if on_host { "Default" } else { "ClusterFirst" },
+            "restartPolicy": "Never",
+            "activeDeadlineSeconds": task.deadline_seconds(),
+            "terminationGracePeriodSeconds": 0,
+            "automountServiceAccountToken": false,
+            "enableServiceLinks": false,
+            "tolerations": [{ "operator": "Exists" }],
+            "imagePullSecrets": secrets,
+            "containers": [container],
+            "volumes": volumes,
+        },
+    })
+}
+
+/// Volumes with their mounts. What must be there is not made: a pod that waits for it tells more than an empty directory.
+fn volumes(task: Task, settings: &TaskSettings) -> Vec<(Value, Value)> {
+    let host = |name: &str, path: &str, kind: &str, mount: &str, read_only: bool| {
+        (
+            json!({ "name": name, "hostPath": { "path": path, "type": kind } }),
+            json!({ "name": name, "mountPath": mount, "readOnly": read_only }),
+        )
+    };
+    let conf = |read_only| host("cni-conf", &settings.conf_dir, "Directory", CONF_MOUNT, read_only);
+    match task {
+        Task::Probe => vec![conf(true)],
+        Task::Retire => vec![conf(false)],
+        Task::Canary => vec![(json!({ "name": "tmp", "emptyDir": {} }), json!({ "name": "tmp", "mountPath": "/tmp" }))],
+        Task::Cleanup => {
+            // As the chart's own init container has them; cgroups are mounted below the second one.
+            let (run, mut run_mount) =
+                host("cilium-run", "/var/run/cilium", "DirectoryOrCreate", "/var/run/cilium", false);
+            run_mount["mountPropagation"] = json!("HostToContainer");
+            vec![conf(false), host("bpf", "/sys/fs/bpf", "DirectoryOrCreate", "/sys/fs/bpf", false), (run, run_mount)]
+        }
+    }
+}
+
+/// As little as each task needs: files of root need root, and under SELinux a type that may see the host's directories.
+fn security(task: Task) -> Value {
+    let selinux = json!({ "type": "spc_t" });
+    match task {
+        Task::Probe | Task::Retire => json!({
+            "runAsUser": 0,
+            "runAsGroup": 0,
+            "privileged": false,
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "capabilities": { "drop": ["ALL"] },
+            "seLinuxOptions": selinux,
+        }),
+        Task::Canary => json!({
+            "runAsUser": 65534,
+            "runAsGroup": 65534,
+            "privileged": false,
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "capabilities": { "drop": ["ALL"] },
+        }),
+        Task::Cleanup => json!({ "runAsUser": 0, "privileged": true, "seLinuxOptions": selinux }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> TaskSettings {
+        TaskSettings {
+            namespace: "kube-system".to_owned(),
+            image: "kubeovn/kube-ovn:v1.14.41".to_owned(),
+            image_pull_secrets: vec!["pull".to_owned()],
+            conf_dir: "/etc/cni/net.d".to_owned(),
+        }
+    }
+
+    #[test]
+    fn names_are_valid_and_tell_node_and_run_apart() {
+        let name = pod_name(Task::Probe, "worker-1", "0123456789ab");
+        assert_eq!(name, pod_name(Task::Probe, "worker-1", "0123456789ab"));
+        assert!(name.starts_with("ovncilium-probe-") && name.len() == "ovncilium-probe-".len() + 12, "{name}");
+        assert_ne!(name, pod_name(Task::Probe, "worker-2", "0123456789ab"));
+        assert_ne!(name, pod_name(Task::Probe, "worker-1", "0123456789ac"));
+    }
+
+    #[test]
+    fn a_probe_can_only_read() {
+        let pod = pod_manifest(Task::Probe, "worker-1", "0123456789ab", &settings(), &[]);
+        let spec = &pod["spec"];
+        assert_eq!(spec["nodeName"], "worker-1");
+        assert_eq!(spec["hostNetwork"], true);
+        assert_eq!(spec["automountServiceAccountToken"], false);
+        assert_eq!(spec["tolerations"], json!([{ "operator": "Exists" }]));
+        assert_eq!(spec["imagePullSecrets"], json!([{ "name": "pull" }]));
+        assert_eq!(spec["volumes"][0]["hostPath"], json!({ "path": "/etc/cni/net.d", "type": "Directory" }));
+        let container = &spec["containers"][0];
+        assert_eq!(container["volumeMounts"][0]["readOnly"], true);
+        assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+        assert_eq!(container["securityContext"]["capabilities"], json!({ "drop": ["ALL"] }));
+        assert_eq!(container["env"], json!([{ "name": "CONF_DIR", "value": "/host-cni" }]));
+        assert_eq!(pod["metadata"]["labels"], json!({ TASK_LABEL: "probe", RUN_LABEL: "0123456789ab" }));
+    }
+
+    #[test]
+    fn a_canary_is_an_ordinary_pod_without_the_host() {
+        let pod = pod_manifest(Task::Canary, "worker-1", "0123456789ab", &settings(), &[("PEER", "10.0.0.1/53")]);
+        assert_eq!(pod["spec"]["hostNetwork"], false);
+        assert_eq!(pod["spec"]["volumes"], json!([{ "name": "tmp", "emptyDir": {} }]));
+        assert_eq!(pod["spec"]["containers"][0]["env"], json!([{ "name": "PEER", "value": "10.0.0.1/53" }]));
+        assert!(pod["spec"]["containers"][0]["readinessProbe"].is_object());
+    }
+
+    #[test]
+    fn cleanup_runs_in_the_image_it_is_given() {
+        let env = [("IMAGE", "quay.io/cilium/cilium:v1.18.2"), ("FILE", "01-cilium.conflist")];
+        let pod = pod_manifest(Task::Cleanup, "worker-1", "0123456789ab", &settings(), &env);
+        let container = &pod["spec"]["containers"][0];
+        assert_eq!(container["image"], "quay.io/cilium/cilium:v1.18.2");
+        assert_eq!(container["securityContext"]["privileged"], true);
+        let names: Vec<&str> = container["env"].as_array().unwrap().iter().filter_map(|v| v["name"].as_str()).collect();
+        assert_eq!(names, ["FILE", "CONF_DIR"]);
+    }
+}

@@ -1,0 +1,234 @@
+//! Goes through a plan: phases, stages, lanes side by side, one request at a time.
+//!
+//! One thread polls all lanes of a stage in turn, so that a run is a function of what the world answers. The first thing that
+//! cannot go on pauses the run; nothing is skipped.
+
+mod claim;
+mod eta;
+mod lane;
+
+pub use claim::{Claim, ClaimError, claim};
+pub use eta::Eta;
+
+use std::time::Duration;
+
+use ovncilium_core::journal::State;
+use ovncilium_core::plan::{Kind, Phase, Stage};
+
+use crate::events::Event;
+use crate::journal::{JournalError, Ledger, Store};
+use crate::lock::{Lock, LockError};
+use crate::steps::StepError;
+use crate::world::World;
+use lane::{Advance, LaneState};
+
+/// How often the world is looked at again.
+const POLL: Duration = Duration::from_millis(500);
+/// Lanes in work at once, where a stage has more (stages made of waves have fewer anyway).
+const LANES: usize = 16;
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// Every step is done.
+    Done,
+    /// Something must be looked at by a person; running again goes on.
+    Paused(String),
+    /// A person asked to stop.
+    Stopped,
+}
+
+/// Why a run broke off. The journal holds what was done; running again goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The lock.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A step.
+    #[error("step {step} failed")]
+    Step {
+        /// Its id.
+        step: String,
+        /// Why.
+        #[source]
+        source: StepError,
+    },
+}
+
+/// Asked before each stage that touches nodes: `Err` is why the run must not go on.
+pub type Gate<'g> = dyn FnMut() -> Result<(), String> + 'g;
+
+/// A claimed run.
+pub struct Run<'a> {
+    pub(crate) world: World<'a>,
+    pub(crate) store: Store<'a>,
+    pub(crate) lock: Lock<'a>,
+    pub(crate) ledger: Ledger<'a>,
+    pub(crate) eta: Eta,
+}
+
+impl Run<'_> {
+    /// The journal's writer, for reports.
+    pub fn ledger(&self) -> &Ledger<'_> {
+        &self.ledger
+    }
+
+    /// Carry the plan out from where the journal says it is. The lock is given back whatever happens, unless it was lost.
+    ///
+    /// # Errors
+    /// [`RunError`]; the journal is intact.
+    pub fn carry_out(mut self, gate: &mut Gate<'_>, tell: &mut dyn FnMut(Event)) -> Result<Ended, RunError> {
+        let ended = self.phases(gate, tell);
+        match &ended {
+            Ok(Ended::Done) => self.close()?,
+            Ok(Ended::Paused(reason)) => self.note(State::Paused, reason)?,
+            Ok(Ended::Stopped) => self.note(State::Paused, "stopped on request")?,
+            Err(RunError::Step { source, .. }) => {
+                // The cause is reported either way; a journal that cannot be written now says less, not something wrong.
+                let _noted = self.note(State::Paused, &source.to_string());
+            }
+            Err(_) => {}
+        }
+        match ended {
+            Err(RunError::Lock(LockError::Held { .. }) | RunError::Journal(JournalError::Fenced { .. })) => {}
+            Err(_) => {
+                // The first error is the one to tell; a lock that cannot be given back expires.
+                let _released = self.lock.release();
+            }
+            Ok(_) => self.lock.release()?,
+        }
+        ended
+    }
+
+    fn phases(&mut self, gate: &mut Gate<'_>, tell: &mut dyn FnMut(Event)) -> Result<Ended, RunError> {
+        let plan = self.ledger.plan().clone();
+        for phase in &plan.phases {
+            let mut announced = false;
+            for (index, stage) in phase.stages.iter().enumerate() {
+                if self.is_done(stage) {
+                    continue;
+                }
+                if !announced {
+                    announced = true;
+                    tell(Event::Phase { number: phase.number, id: phase.id.clone(), title: phase.title.clone() });
+                }
+                let on_nodes = stage.lanes.iter().any(|lane| lane.node.is_some());
+                if on_nodes
+                    && plan.kind == Kind::Migrate
+                    && phase.number >= 2
+                    && let Err(reason) = gate()
+                {
+                    return Ok(Ended::Paused(reason));
+                }
+                self.enter(phase, stage)?;
+                tell(Event::Stage {
+                    title: stage.title.clone(),
+                    nodes: stage.lanes.iter().filter_map(|lane| lane.node.clone()).collect(),
+                });
+                match self.stage(phase, stage, tell)? {
+                    Ended::Done => {}
+                    other => return Ok(other),
+                }
+                if on_nodes && index + 1 == phase.stages.len() {
+                    self.ledger.seal()?;
+                } else {
+                    self.ledger.flush_all()?;
+                }
+                if let Some(ended) = self.soak(stage.soak_seconds, tell)? {
+                    return Ok(ended);
+                }
+            }
+        }
+        Ok(Ended::Done)
+    }
+
+    fn is_done(&self, stage: &Stage) -> bool {
+        stage.lanes.iter().all(|lane| {
+            let subject = lane::subject(lane);
+            lane.steps.iter().all(|step| self.ledger.journal().is_done(subject, &step.id))
+        })
+    }
+
+    fn enter(&mut self, phase: &Phase, stage: &Stage) -> Result<(), RunError> {
+        let done = u32::try_from(self.ledger.journal().done()).unwrap_or(u32::MAX);
+        let (number, title) = (phase.number, stage.title.clone());
+        self.ledger.header(self.world.clock.now(), |header| {
+            header.phase = number;
+            header.stage = title;
+            header.steps_done = done;
+        })?;
+        Ok(())
+    }
+
+    fn stage(&mut self, phase: &Phase, stage: &Stage, tell: &mut dyn FnMut(Event)) -> Result<Ended, RunError> {
+        let mut lanes: Vec<LaneState<'_>> = stage.lanes.iter().map(LaneState::new).collect();
+        let mut stopping = 0;
+        loop {
+            self.lock.keep()?;
+            let asked = self.world.clock.stop_requested();
+            if asked > stopping {
+                stopping = asked;
+                tell(Event::Stopping { finishing: asked == 1 });
+            }
+            if stopping >= 2 {
+                return Ok(Ended::Stopped);
+            }
+            let mut open = 0;
+            let mut moved = false;
+            for lane in &mut lanes {
+                if lane.is_done() || open >= LANES || (stopping > 0 && !lane.has_begun()) {
+                    continue;
+                }
+                open += 1;
+                match self.advance(phase, lane, tell)? {
+                    Advance::Moved => moved = true,
+                    Advance::Waits => {}
+                    Advance::Blocked(reason) => return Ok(Ended::Paused(reason)),
+                }
+            }
+            if open == 0 {
+                let done = lanes.iter().all(LaneState::is_done);
+                return Ok(if done { Ended::Done } else { Ended::Stopped });
+            }
+            if !moved {
+                self.world.clock.sleep(POLL);
+            }
+        }
+    }
+
+    fn soak(&mut self, seconds: u32, tell: &mut dyn FnMut(Event)) -> Result<Option<Ended>, RunError> {
+        if seconds > 0 {
+            tell(Event::Soaking { seconds });
+        }
+        for _ in 0..seconds {
+            if self.world.clock.stop_requested() > 0 {
+                return Ok(Some(Ended::Stopped));
+            }
+            self.lock.keep()?;
+            self.world.clock.sleep(Duration::from_secs(1));
+        }
+        Ok(if self.world.clock.stop_requested() > 0 { Some(Ended::Stopped) } else { None })
+    }
+
+    fn note(&mut self, state: State, message: &str) -> Result<(), RunError> {
+        self.ledger.flush_all()?;
+        let done = u32::try_from(self.ledger.journal().done()).unwrap_or(u32::MAX);
+        self.ledger.header(self.world.clock.now(), |header| {
+            header.state = state;
+            header.steps_done = done;
+            header.message = message.chars().take(1000).collect();
+        })?;
+        Ok(())
+    }
+
+    /// The end: a migration keeps its journal, which a rollback needs; a rollback leaves nothing.
+    fn close(&mut self) -> Result<(), RunError> {
+        self.note(State::Done, "")?;
+        let keep = (self.ledger.plan().kind == Kind::Migrate).then(|| self.ledger.head().clone());
+        self.store.clean(keep.as_ref())?;
+        Ok(())
+    }
+}

@@ -1,0 +1,44 @@
+//! Remove Cilium's programs, maps and interfaces from a node, and our retired file.
+
+use ovncilium_core::plan::Resource;
+use serde_json::{Value, json};
+
+use super::support::{remove_task, task_answer, task_name, task_pod, text};
+use super::{Cx, Look, StepError, Work};
+use crate::node_task::{self, Task};
+
+/// Runs in Cilium's own image, which is on the node since its agent ran there.
+pub(super) struct CleanDatapath;
+
+impl Work for CleanDatapath {
+    fn look(&self, cx: &Cx<'_>) -> Result<Look, StepError> {
+        let node = cx.node_name()?;
+        let name = task_name(cx, Task::Cleanup)?;
+        let Some(pod) = task_pod(cx, Task::Cleanup)? else {
+            let agents = Resource::DAEMON_SETS.named(&cx.settings().release_namespace, "cilium");
+            let image = match cx.world.cluster.get(&agents)? {
+                Some(agents) => text(&agents, "/spec/template/spec/containers/0/image").to_owned(),
+                None => return Ok(Look::Blocked("the DaemonSet cilium is gone, so its image is not known".to_owned())),
+            };
+            return Ok(Look::Act(json!({ "pod": name, "node": node, "image": image })));
+        };
+        Ok(match task_answer(&pod) {
+            None => Look::wait(format!("a pod on {node} removes Cilium's programs")),
+            Some(Ok(_)) => Look::met("programs, maps and interfaces are gone"),
+            Some(Err(why)) => Look::Act(json!({ "pod": name, "node": node, "again": why })),
+        })
+    }
+
+    fn act(&self, cx: &Cx<'_>, intent: &Value) -> Result<(), StepError> {
+        if intent.get("again").is_some() {
+            return remove_task(cx, Task::Cleanup);
+        }
+        let env = [("IMAGE", text(intent, "/image")), ("FILE", cx.settings().chained_conf.as_str())];
+        node_task::start(cx.world.cluster, Task::Cleanup, cx.node_name()?, cx.run.as_str(), cx.settings(), &env)?;
+        Ok(())
+    }
+
+    fn tidy(&self, cx: &Cx<'_>) -> Result<(), StepError> {
+        remove_task(cx, Task::Cleanup)
+    }
+}

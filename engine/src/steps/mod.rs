@@ -1,0 +1,201 @@
+//! One file per action of a plan: how its goal is recognised, and how it is reached.
+//!
+//! A step *looks* (reading only), and when its goal is not met it says what it is about to write (its intent), which the
+//! journal makes durable, and *acts*. Looking again is how a step is resumed, retried and proven; so every act must be
+//! recognisable on a re-read. A new action: a variant in the plan's vocabulary, a file here, a line in [`work`].
+
+mod await_agent;
+mod await_coverage;
+mod await_no_agent;
+mod canary;
+mod clean_datapath;
+mod label_node;
+mod prove_conf;
+mod recycle;
+mod remove_crds;
+mod remove_node_config;
+mod remove_release;
+mod restart_agent;
+mod retire_conf;
+mod set_controller_flags;
+mod set_node_config;
+mod set_release;
+mod support;
+mod verify;
+
+use ovncilium_core::ids::RunId;
+use ovncilium_core::journal::{Entry, Record};
+use ovncilium_core::plan::{Action, Guard, Plan, PlannedNode, Resource, Settings, Step};
+use serde_json::Value;
+
+use crate::world::{ChartsError, ClusterError, World};
+
+/// What a step may look at.
+pub struct Cx<'a> {
+    /// The world.
+    pub world: World<'a>,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The run.
+    pub run: &'a RunId,
+    /// The step.
+    pub step: &'a Step,
+    /// The lane's node.
+    pub node: Option<&'a PlannedNode>,
+    /// What the journal knows of this subject.
+    pub record: Option<&'a Record>,
+}
+
+impl Cx<'_> {
+    /// The plan's settings.
+    pub fn settings(&self) -> &Settings {
+        &self.plan.settings
+    }
+
+    /// What the journal knows of this step.
+    pub fn entry(&self) -> Option<&Entry> {
+        self.record.and_then(|record| record.entry(&self.step.id))
+    }
+
+    /// What this step recorded with its last intent.
+    pub fn recorded(&self) -> &Value {
+        self.entry().map_or(&Value::Null, |entry| &entry.recorded)
+    }
+
+    /// Name of the lane's node.
+    ///
+    /// # Errors
+    /// [`StepError::Plan`] when the plan put a node step into a lane without node.
+    pub fn node_name(&self) -> Result<&str, StepError> {
+        self.node
+            .map(|node| node.name.as_str())
+            .ok_or_else(|| StepError::Plan(format!("step {} has no node", self.step.id)))
+    }
+}
+
+/// What a look found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Look {
+    /// The goal is met; what was seen, and what is worth recording.
+    Met(String, Option<Value>),
+    /// Something must be written; what the journal must know before.
+    Act(Value),
+    /// It is on its way; for what we wait.
+    Wait(String),
+    /// It cannot go on without a person.
+    Blocked(String),
+}
+
+impl Look {
+    fn met(note: impl Into<String>) -> Self {
+        Self::Met(note.into(), None)
+    }
+
+    fn wait(reason: impl Into<String>) -> Self {
+        Self::Wait(reason.into())
+    }
+}
+
+/// Why a look or an act failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StepError {
+    /// The API server.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// Helm.
+    #[error(transparent)]
+    Charts(#[from] ChartsError),
+    /// The plan makes no sense.
+    #[error("the plan cannot be carried out: {0}")]
+    Plan(String),
+}
+
+/// One kind of step.
+pub trait Work {
+    /// Look at the world; reading only.
+    ///
+    /// # Errors
+    /// [`StepError`] when something could not be read.
+    fn look(&self, cx: &Cx<'_>) -> Result<Look, StepError>;
+
+    /// Write; `intent` is what [`Look::Act`] said and the journal holds now. Idempotent.
+    ///
+    /// # Errors
+    /// [`StepError`] when a request failed; the step is looked at again.
+    fn act(&self, cx: &Cx<'_>, intent: &Value) -> Result<(), StepError>;
+
+    /// Remove what only this step needed, once its goal is met. Idempotent.
+    ///
+    /// # Errors
+    /// [`StepError`] when a request failed.
+    fn tidy(&self, _cx: &Cx<'_>) -> Result<(), StepError> {
+        Ok(())
+    }
+
+    /// How often it may write before the run pauses: a goal that is not met by then needs a person.
+    fn attempts(&self) -> u32 {
+        40
+    }
+
+    /// Seconds it may wait without progress before the run pauses.
+    fn patience(&self) -> u64 {
+        600
+    }
+}
+
+/// The work behind an action.
+pub fn work(action: &Action) -> Box<dyn Work + '_> {
+    match action {
+        Action::SetRelease { stage } => Box::new(set_release::SetRelease(*stage)),
+        Action::RemoveRelease => Box::new(remove_release::RemoveRelease),
+        Action::SetNodeConfig { name, label, defaults } => {
+            Box::new(set_node_config::SetNodeConfig { name, label, defaults })
+        }
+        Action::RemoveNodeConfig { name } => Box::new(remove_node_config::RemoveNodeConfig(name)),
+        Action::LabelNode { labels } => Box::new(label_node::LabelNode(labels)),
+        Action::AwaitAgent => Box::new(await_agent::AwaitAgent),
+        Action::AwaitNoAgent => Box::new(await_no_agent::AwaitNoAgent),
+        Action::RestartAgent => Box::new(restart_agent::RestartAgent),
+        Action::ProveConf { chain } => Box::new(prove_conf::ProveConf(*chain)),
+        Action::Canary { chain } => Box::new(canary::Canary(*chain)),
+        Action::RetireConf => Box::new(retire_conf::RetireConf),
+        Action::Recycle { chain } => Box::new(recycle::Recycle(*chain)),
+        Action::AwaitCoverage => Box::new(await_coverage::AwaitCoverage),
+        Action::SetControllerFlags { flags } => Box::new(set_controller_flags::SetControllerFlags(flags)),
+        Action::CleanDatapath => Box::new(clean_datapath::CleanDatapath),
+        Action::RemoveCrds => Box::new(remove_crds::RemoveCrds),
+        Action::Verify { chain } => Box::new(verify::Verify(*chain)),
+    }
+}
+
+/// Whether what the step relies on still holds; why not otherwise.
+///
+/// # Errors
+/// [`StepError`] when it could not be read.
+pub fn guard(cx: &Cx<'_>) -> Result<Result<(), String>, StepError> {
+    match &cx.step.guard {
+        Guard::Nothing => Ok(Ok(())),
+        Guard::NodeUid { uid } => {
+            let name = cx.node_name()?;
+            let node = cx.world.cluster.get(&Resource::NODES.named("", name))?;
+            let found = node.as_ref().and_then(|node| node.pointer("/metadata/uid")).and_then(Value::as_str);
+            Ok(match found {
+                Some(found) if found == uid => Ok(()),
+                Some(_) => Err(format!("node {name} was made again since the plan was made")),
+                None => Err(format!("node {name} does not exist any more")),
+            })
+        }
+        Guard::ControllerFlags { flags } => {
+            let (_, current) = set_controller_flags::current(cx)?;
+            let target = match &cx.step.action {
+                Action::SetControllerFlags { flags: target } => set_controller_flags::apply(flags, target),
+                _ => flags.clone(),
+            };
+            Ok(if current == *flags || current == target {
+                Ok(())
+            } else {
+                Err(format!("the flags of {} were changed since the plan was made", cx.settings().controller))
+            })
+        }
+    }
+}

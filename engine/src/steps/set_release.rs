@@ -1,0 +1,61 @@
+//! Install or upgrade the Cilium release with the values of a stage.
+
+use ovncilium_core::Digest;
+use ovncilium_core::plan::values::values;
+use ovncilium_core::plan::{ReleaseStage, Resource};
+use serde_json::{Value, json};
+
+use super::support::text;
+use super::{Cx, Look, StepError, Work};
+
+/// The stage.
+pub(super) struct SetRelease(pub(super) ReleaseStage);
+
+impl SetRelease {
+    fn values(&self, cx: &Cx<'_>) -> Result<Value, StepError> {
+        values(cx.settings(), self.0).map_err(|error| StepError::Plan(error.to_string()))
+    }
+}
+
+impl Work for SetRelease {
+    fn look(&self, cx: &Cx<'_>) -> Result<Look, StepError> {
+        let settings = cx.settings();
+        let wanted = self.values(cx)?;
+        let release = cx.world.charts.release(&settings.release, &settings.release_namespace)?;
+        let is_there = release.as_ref().is_some_and(|release| {
+            release.status == "deployed" && release.chart_version == settings.chart.version && release.values == wanted
+        });
+        if !is_there {
+            let digest = Digest::of(wanted.to_string());
+            return Ok(Look::Act(json!({
+                "release": format!("{}/{}", settings.release_namespace, settings.release),
+                "stage": self.0,
+                "values": digest,
+                "was": release.map(|release| format!("revision {} {}", release.revision, release.status)),
+            })));
+        }
+        let operator = Resource::DEPLOYMENTS.named(&settings.release_namespace, "cilium-operator");
+        let Some(operator) = cx.world.cluster.get(&operator)? else {
+            return Ok(Look::wait("the operator's Deployment appears"));
+        };
+        let number = |pointer| operator.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+        let settled = number("/status/observedGeneration") >= number("/metadata/generation")
+            && number("/status/updatedReplicas") >= 1
+            && number("/status/availableReplicas") >= 1;
+        Ok(if settled {
+            Look::met(format!("{} {} is deployed", settings.chart.name, settings.chart.version))
+        } else {
+            Look::wait(format!("the operator starts ({} available)", number("/status/availableReplicas")))
+        })
+    }
+
+    fn act(&self, cx: &Cx<'_>, intent: &Value) -> Result<(), StepError> {
+        let settings = cx.settings();
+        let wanted = self.values(cx)?;
+        if text(intent, "/values") != Digest::of(wanted.to_string()).to_string() {
+            return Err(StepError::Plan("the values are not those of the intent".to_owned()));
+        }
+        cx.world.charts.upgrade(&settings.release, &settings.release_namespace, &wanted)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,140 @@
+//! What several steps look at: agents, endpoints, pods, task pods.
+
+use std::collections::BTreeMap;
+
+use ovncilium_core::plan::action::{CHAINED_LABEL, RECYCLE_ANNOTATION, TASK_LABEL};
+use ovncilium_core::plan::{PlannedNode, Resource};
+use serde_json::Value;
+
+use super::{Cx, StepError};
+use crate::node_task::{self, Answer, Task};
+use crate::world::{ClusterError, Filter};
+
+/// Label selector of Cilium's agent pods, in every chart.
+pub(super) const AGENT_SELECTOR: &str = "k8s-app=cilium";
+
+pub(super) fn text<'v>(object: &'v Value, pointer: &str) -> &'v str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Whether condition `kind` of an object is True.
+pub(super) fn condition(object: &Value, kind: &str) -> bool {
+    object
+        .pointer("/status/conditions")
+        .and_then(Value::as_array)
+        .is_some_and(|conditions| conditions.iter().any(|c| text(c, "/type") == kind && text(c, "/status") == "True"))
+}
+
+/// Whether the object is being deleted.
+pub(super) fn is_leaving(object: &Value) -> bool {
+    object.pointer("/metadata/deletionTimestamp").is_some_and(|at| !at.is_null())
+}
+
+/// Agent pods on the lane's node.
+pub(super) fn agents(cx: &Cx<'_>) -> Result<Vec<Value>, StepError> {
+    let filter = Filter {
+        namespace: Some(cx.settings().release_namespace.clone()),
+        ..Filter::on_node(cx.node_name()?).labelled(AGENT_SELECTOR)
+    };
+    Ok(cx.world.cluster.list(&Resource::PODS, &filter)?)
+}
+
+/// Addresses of all CiliumEndpoints by `namespace/name`; none when the kind is not served.
+pub(super) fn endpoints(cx: &Cx<'_>) -> Result<BTreeMap<String, Vec<String>>, StepError> {
+    let objects = match cx.world.cluster.list(&Resource::CILIUM_ENDPOINTS, &Filter::all()) {
+        Ok(objects) => objects,
+        Err(ClusterError::NotServed { .. }) => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(objects
+        .iter()
+        .map(|endpoint| {
+            let addressing = endpoint.pointer("/status/networking/addressing").and_then(Value::as_array);
+            let ips = addressing
+                .into_iter()
+                .flatten()
+                .flat_map(|pair| [text(pair, "/ipv4"), text(pair, "/ipv6")])
+                .filter(|ip| !ip.is_empty())
+                .map(str::to_owned)
+                .collect();
+            (key(endpoint), ips)
+        })
+        .collect())
+}
+
+/// `namespace/name`.
+pub(super) fn key(object: &Value) -> String {
+    format!("{}/{}", text(object, "/metadata/namespace"), text(object, "/metadata/name"))
+}
+
+/// Whether the pod is one that Cilium must know: its own address, running or on its way, not leaving, not a task of ours.
+pub(super) fn wants_endpoint(pod: &Value) -> bool {
+    let host_network = pod.pointer("/spec/hostNetwork").and_then(Value::as_bool).unwrap_or(false);
+    let ours = pod.pointer("/metadata/labels").is_some_and(|labels| labels.get(TASK_LABEL).is_some());
+    !host_network && !ours && !is_leaving(pod) && matches!(text(pod, "/status/phase"), "Running" | "Pending")
+}
+
+/// Whether the pod stays as it is: nobody would make it again, or its owner does not want that.
+pub(super) fn is_never_recycled(pod: &Value) -> bool {
+    let owned = pod
+        .pointer("/metadata/ownerReferences")
+        .and_then(Value::as_array)
+        .is_some_and(|owners| owners.iter().any(|o| o.get("controller").and_then(Value::as_bool) == Some(true)));
+    let never = pod.pointer("/metadata/annotations").and_then(|a| a.get(RECYCLE_ANNOTATION)).and_then(Value::as_str);
+    !owned || never == Some("never")
+}
+
+/// Whether Cilium knows the pod: an endpoint of its name with its address.
+pub(super) fn is_covered(pod: &Value, endpoints: &BTreeMap<String, Vec<String>>) -> bool {
+    let ip = text(pod, "/status/podIP");
+    !ip.is_empty() && endpoints.get(&key(pod)).is_some_and(|ips| ips.iter().any(|known| known == ip))
+}
+
+/// Pods that should have an endpoint with their address and have none, as `namespace/name`.
+pub(super) fn uncovered(cx: &Cx<'_>) -> Result<Vec<String>, StepError> {
+    let endpoints = endpoints(cx)?;
+    let pods = cx.world.cluster.list(&Resource::PODS, &Filter::all())?;
+    Ok(pods
+        .iter()
+        .filter(|pod| wants_endpoint(pod) && !text(pod, "/status/podIP").is_empty() && !is_never_recycled(pod))
+        .filter(|pod| !is_covered(pod, &endpoints))
+        .map(key)
+        .collect())
+}
+
+/// The first few of a list, for a message.
+pub(super) fn some(list: &[String]) -> String {
+    match list {
+        few if few.len() <= 3 => few.join(", "),
+        many => format!("{}, … ({} in all)", many[..3].join(", "), many.len()),
+    }
+}
+
+/// The node's task pod, if there is one.
+pub(super) fn task_pod(cx: &Cx<'_>, task: Task) -> Result<Option<Value>, StepError> {
+    let name = task_name(cx, task)?;
+    Ok(cx.world.cluster.get(&Resource::PODS.named(&cx.settings().namespace, &name))?)
+}
+
+/// Name of the node's task pod.
+pub(super) fn task_name(cx: &Cx<'_>, task: Task) -> Result<String, StepError> {
+    Ok(node_task::pod_name(task, cx.node_name()?, cx.run.as_str()))
+}
+
+/// What the task pod answered; `None` while it works.
+pub(super) fn task_answer(pod: &Value) -> Option<Result<Vec<Answer>, String>> {
+    node_task::read_answer(pod)
+}
+
+/// Remove a task pod.
+pub(super) fn remove_task(cx: &Cx<'_>, task: Task) -> Result<(), StepError> {
+    let name = task_name(cx, task)?;
+    cx.world.cluster.delete(&Resource::PODS.named(&cx.settings().namespace, &name), None)?;
+    Ok(())
+}
+
+/// Whether the node carries the chained label now.
+pub(super) fn is_labelled_chained(cx: &Cx<'_>, node: &PlannedNode) -> Result<bool, StepError> {
+    let found = cx.world.cluster.get(&Resource::NODES.named("", node.name.as_str()))?;
+    Ok(found.is_some_and(|node| node.pointer("/metadata/labels").is_some_and(|l| l.get(CHAINED_LABEL).is_some())))
+}

@@ -1,0 +1,92 @@
+//! Helm and the chart of Cilium.
+
+use ovncilium_core::plan::ChartRef;
+use serde_json::Value;
+
+/// A Helm release as the cluster's storage knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// Revision, from 1.
+    pub revision: u32,
+    /// `deployed`, `failed`, `pending-install`, `pending-upgrade`, `uninstalling`, …
+    pub status: String,
+    /// Version of its chart.
+    pub chart_version: String,
+    /// Values it was given (not those of the chart).
+    pub values: Value,
+}
+
+/// Why helm or the chart failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChartsError {
+    /// There is no helm.
+    #[error("helm was not found: {message}")]
+    HelmMissing {
+        /// Where it was looked for.
+        message: String,
+    },
+    /// Helm is older than what we can drive.
+    #[error("helm {found} is too old: {minimum} or newer is needed")]
+    HelmTooOld {
+        /// What was found.
+        found: String,
+        /// What is needed.
+        minimum: String,
+    },
+    /// There is no chart at that place.
+    #[error("chart `{location}` cannot be read: {message}")]
+    ChartMissing {
+        /// The place.
+        location: String,
+        /// The cause.
+        message: String,
+    },
+    /// Helm ended with an error.
+    #[error("helm {command} failed: {message}")]
+    Failed {
+        /// `upgrade`, `template`, …
+        command: String,
+        /// What it printed.
+        message: String,
+    },
+}
+
+/// Helm and one chart.
+pub trait Charts {
+    /// The chart, opened and digested.
+    ///
+    /// # Errors
+    /// [`ChartsError::ChartMissing`].
+    fn chart(&self) -> Result<ChartRef, ChartsError>;
+
+    /// Bytes of the packed chart, to travel with the plan.
+    ///
+    /// # Errors
+    /// [`ChartsError::ChartMissing`].
+    fn archive(&self) -> Result<Vec<u8>, ChartsError>;
+
+    /// `helm template`: the documents the chart makes of `values`. Touches no cluster.
+    ///
+    /// # Errors
+    /// [`ChartsError::Failed`] with helm's words.
+    fn render(&self, release: &str, namespace: &str, values: &Value) -> Result<String, ChartsError>;
+
+    /// The newest revision of a release; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`ChartsError::Failed`].
+    fn release(&self, release: &str, namespace: &str) -> Result<Option<Release>, ChartsError>;
+
+    /// `helm upgrade --install` with exactly `values`, post-rendered by us, without waiting. A release left pending by a helm that was
+    /// killed is resolved first.
+    ///
+    /// # Errors
+    /// [`ChartsError::Failed`].
+    fn upgrade(&self, release: &str, namespace: &str, values: &Value) -> Result<(), ChartsError>;
+
+    /// `helm uninstall` without waiting; nothing happens when there is no release.
+    ///
+    /// # Errors
+    /// [`ChartsError::Failed`].
+    fn uninstall(&self, release: &str, namespace: &str) -> Result<(), ChartsError>;
+}

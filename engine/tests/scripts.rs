@@ -1,0 +1,183 @@
+//! The scripts of task pods, run by `sh` on temporary directories.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy knows only test functions")]
+
+use std::path::Path;
+use std::process::Command;
+
+use ovncilium_core::Digest;
+use ovncilium_core::facts::conflists::ConfDir;
+use ovncilium_engine::node_task::{Answer, Task, conf_dir, retired};
+use tempfile::TempDir;
+
+const KUBE_OVN: &str = r#"{"name":"kube-ovn","cniVersion":"0.3.1","plugins":[{"type":"kube-ovn"},{"type":"portmap"}]}"#;
+
+/// A directory with these files.
+fn dir(files: &[(&str, &str)]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, content) in files {
+        std::fs::write(dir.path().join(name), content).unwrap();
+    }
+    dir
+}
+
+/// Exit code and answer of a task's script, run as its pod would.
+fn run(task: Task, conf: &Path, env: &[(&str, &str)]) -> (i32, String) {
+    let work = tempfile::tempdir().unwrap();
+    let out = work.path().join("termination-log");
+    let status = Command::new("sh")
+        .args(["-c", task.script()])
+        .envs(env.iter().copied())
+        .env("CONF_DIR", conf)
+        .env("OUT", &out)
+        .env("READY", work.path().join("ready"))
+        .env("STAY", "0")
+        .status()
+        .unwrap();
+    (status.code().unwrap(), std::fs::read_to_string(out).unwrap_or_default())
+}
+
+fn probed(conf: &Path) -> (String, ConfDir) {
+    let (code, text) = run(Task::Probe, conf, &[]);
+    assert_eq!(code, 0, "{text}");
+    (text.clone(), conf_dir("node", "/etc/cni/net.d", &Answer::parse(&text).unwrap()))
+}
+
+#[test]
+fn probe_tells_files_networks_and_the_kernel() {
+    let conf = dir(&[
+        ("01-kube-ovn.conflist", KUBE_OVN),
+        ("00-multus.conf.cilium_bak", "{}"),
+        (".hidden.conf", r#"{"name":"h","type":"bridge"}"#),
+        ("with blank.conf", r#"{"name":"b","type":"host-local"}"#),
+        ("README", "hello"),
+    ]);
+    std::fs::create_dir(conf.path().join("multus.d")).unwrap();
+    let (text, dir) = probed(conf.path());
+    assert!(text.starts_with("kernel "), "{text}");
+    let told: Vec<String> =
+        dir.files.iter().map(|f| format!("{}|{}|{}", f.name, f.network, f.plugins.join(","))).collect();
+    assert_eq!(
+        told,
+        [
+            ".hidden.conf|h|bridge",
+            "00-multus.conf.cilium_bak||",
+            "01-kube-ovn.conflist|kube-ovn|kube-ovn,portmap",
+            "README||",
+            "with blank.conf|b|host-local",
+        ]
+    );
+    let file = &dir.files[2];
+    assert_eq!(file.sha256, Digest::of(KUBE_OVN).to_string());
+}
+
+#[test]
+fn probe_of_an_empty_directory_tells_no_files_and_of_none_fails() {
+    let conf = dir(&[]);
+    assert_eq!(probed(conf.path()).1.files, []);
+    let (code, text) = run(Task::Probe, &conf.path().join("nowhere"), &[]);
+    assert_eq!(code, 1);
+    assert!(text.ends_with("is no directory\n"), "{text}");
+}
+
+#[test]
+fn probe_names_every_file_before_it_runs_out_of_room() {
+    let big = format!(r#"{{"name":"big","type":"x","pad":"{}"}}"#, "p".repeat(1500));
+    let files: Vec<(String, &str)> = (0..5).map(|n| (format!("{n}0-big.conflist"), big.as_str())).collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, content)| (name.as_str(), *content)).collect();
+    let conf = dir(&files);
+    let (code, text) = run(Task::Probe, conf.path(), &[]);
+    assert_eq!((code, text.len()), (0, 4000));
+    let answer = Answer::parse(&text).unwrap();
+    assert_eq!(answer.iter().filter(|line| matches!(line, Answer::File { .. })).count(), 5);
+    assert_eq!(answer.last(), Some(&Answer::Cut));
+}
+
+fn retire(conf: &Path, file: &str, content: &str) -> Answer {
+    let digest = Digest::of(content).hex();
+    let (code, text) = run(Task::Retire, conf, &[("FILE", file), ("SHA256", &digest)]);
+    assert_eq!(code, 0, "{text}");
+    retired(&Answer::parse(&text).unwrap()).unwrap().clone()
+}
+
+#[test]
+fn retire_renames_the_file_that_was_seen_and_only_that() {
+    let conf = dir(&[("01-cilium.conflist", "chained"), ("01-kube-ovn.conflist", KUBE_OVN)]);
+    let name = || "01-cilium.conflist".to_owned();
+    let digest = Digest::of("chained").hex();
+    let refused = retire(conf.path(), "01-cilium.conflist", "another");
+    assert_eq!(
+        refused,
+        Answer::Refused(format!("01-cilium.conflist has sha256 {digest}, not {}", Digest::of("another").hex()))
+    );
+    assert!(conf.path().join("01-cilium.conflist").exists());
+    assert_eq!(retire(conf.path(), "01-cilium.conflist", "chained"), Answer::Retired(name()));
+    assert_eq!(std::fs::read_to_string(conf.path().join("01-cilium.conflist.ovncilium-retired")).unwrap(), "chained");
+    assert_eq!(probed(conf.path()).1.effective().unwrap().name, "01-kube-ovn.conflist");
+    // Once more: the goal is met.
+    assert_eq!(retire(conf.path(), "01-cilium.conflist", "chained"), Answer::Absent(name()));
+    assert_eq!(std::fs::read_to_string(conf.path().join("01-kube-ovn.conflist")).unwrap(), KUBE_OVN);
+}
+
+#[test]
+fn retire_never_leaves_a_node_without_configuration() {
+    let conf = dir(&[("01-cilium.conflist", "chained"), ("01-kube-ovn.conflist.cilium_bak", KUBE_OVN), ("README", "")]);
+    let refused = retire(conf.path(), "01-cilium.conflist", "chained");
+    assert_eq!(refused, Answer::Refused("01-cilium.conflist is the only configuration of this node".to_owned()));
+    assert!(conf.path().join("01-cilium.conflist").exists());
+}
+
+#[test]
+fn canary_answers_each_check_and_fails_with_the_first_that_does() {
+    let tools = dir(&[("bash", "#!/bin/sh\ncase \"$2\" in *bad*) exit 1 ;; esac\n"), ("getent", "#!/bin/sh\n")]);
+    for tool in ["bash", "getent"] {
+        let mut mode = std::fs::metadata(tools.path().join(tool)).unwrap().permissions();
+        std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
+        std::fs::set_permissions(tools.path().join(tool), mode).unwrap();
+    }
+    let path = format!("{}:{}", tools.path().display(), std::env::var("PATH").unwrap());
+    let env = |peer: &'static str| {
+        [
+            ("PATH", path.clone()),
+            ("PEER", peer.to_owned()),
+            ("KUBERNETES_SERVICE_HOST", "10.96.0.1".to_owned()),
+            ("KUBERNETES_SERVICE_PORT", "443".to_owned()),
+        ]
+    };
+    let told = |peer| {
+        let env = env(peer);
+        let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        run(Task::Canary, tools.path(), &env)
+    };
+    assert_eq!(told("10.0.0.1/53"), (0, "check service ok\ncheck dns ok\ncheck pod ok\n".to_owned()));
+    let (code, text) = told("bad/53");
+    assert_eq!(code, 1);
+    assert!(
+        Answer::parse(&text)
+            .unwrap()
+            .iter()
+            .any(|line| matches!(line, Answer::Check { what, ok: false, .. } if what == "pod"))
+    );
+}
+
+#[test]
+fn cleanup_runs_the_tool_of_the_image_and_removes_our_retired_file() {
+    let conf = dir(&[("01-cilium.conflist.ovncilium-retired", "x"), ("01-kube-ovn.conflist", KUBE_OVN)]);
+    let tools = dir(&[]);
+    let tool = |script: &str| {
+        let file = tools.path().join("cilium-dbg");
+        std::fs::write(&file, script).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    let path = format!("{}:{}", tools.path().display(), std::env::var("PATH").unwrap());
+    let env = [("PATH", path.as_str()), ("FILE", "01-cilium.conflist")];
+    tool("#!/bin/sh\necho 'Agent should not be running when cleaning up'\nexit 1\n");
+    let (code, text) = run(Task::Cleanup, conf.path(), &env);
+    assert_eq!((code, text.as_str()), (1, "Agent should not be running when cleaning up\n"));
+    assert!(conf.path().join("01-cilium.conflist.ovncilium-retired").exists());
+    tool("#!/bin/sh\n[ \"$*\" = 'post-uninstall-cleanup --all-state -f' ]\n");
+    let (code, text) = run(Task::Cleanup, conf.path(), &env);
+    assert_eq!((code, Answer::parse(&text)), (0, Ok(vec![Answer::Cleaned])));
+    assert!(!conf.path().join("01-cilium.conflist.ovncilium-retired").exists());
+    assert!(conf.path().join("01-kube-ovn.conflist").exists());
+}
