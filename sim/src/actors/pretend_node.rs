@@ -1,0 +1,100 @@
+//! What is on the nodes and in OVN: state that no API object holds, shared by the actors of one cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::node_fs::NodeFs;
+
+/// OVN's own state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ovn {
+    /// Load balancers exist: Services work for every pod without anybody's help.
+    pub load_balancer: bool,
+    /// Access lists of NetworkPolicies exist.
+    pub network_policy: bool,
+}
+
+/// A running agent of Cilium.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentProcess {
+    /// UID of its pod.
+    pub pod: String,
+    /// When it started.
+    pub since: Timestamp,
+    /// Its settings: `cilium-config` and the CiliumNodeConfigs that selected the node when it started.
+    pub settings: BTreeMap<String, String>,
+    /// It answers cilium-cni.
+    pub serving: bool,
+    /// Its readiness probe succeeds.
+    pub ready: bool,
+    /// Why it cannot write its CNI configuration, if so.
+    pub failure: Option<String>,
+}
+
+/// The network of one pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sandbox {
+    /// Namespace of the pod.
+    pub namespace: String,
+    /// Name of the pod.
+    pub name: String,
+    /// Its address.
+    pub ip: String,
+    /// Made through cilium-cni.
+    pub chained: bool,
+    /// When it was made.
+    pub made_at: Timestamp,
+}
+
+/// One node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PretendNode {
+    /// `uname -r`.
+    pub kernel: String,
+    /// Network devices.
+    pub devices: BTreeSet<String>,
+    /// CNI configuration directory.
+    pub fs: NodeFs,
+    /// kube-ovn-cni answers its plugin.
+    pub cni_server: bool,
+    /// Cilium's agent, if one runs.
+    pub agent: Option<AgentProcess>,
+    /// Networks of pods, by the pod's UID.
+    pub sandboxes: BTreeMap<String, Sandbox>,
+}
+
+/// All nodes, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PretendNodes {
+    nodes: BTreeMap<String, PretendNode>,
+    /// OVN.
+    pub ovn: Ovn,
+}
+
+impl PretendNodes {
+    /// A node.
+    pub fn get(&self, name: &str) -> Option<&PretendNode> {
+        self.nodes.get(name)
+    }
+
+    /// A node to be changed; made when it is new.
+    pub fn node(&mut self, name: &str) -> &mut PretendNode {
+        self.nodes.entry(name.to_owned()).or_default()
+    }
+
+    /// All nodes.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &PretendNode)> {
+        self.nodes.iter()
+    }
+
+    /// All nodes, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&String, &mut PretendNode)> {
+        self.nodes.iter_mut()
+    }
+
+    /// The network of a pod.
+    pub fn sandbox(&self, pod_uid: &str) -> Option<&Sandbox> {
+        self.nodes.values().find_map(|node| node.sandboxes.get(pod_uid))
+    }
+}

@@ -1,0 +1,177 @@
+//! Task pods of the engine: what their scripts (`engine/scripts/`) would do and answer on a pretend node.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use ovncilium_core::facts::conflists::is_loaded;
+use ovncilium_core::plan::{Resource, action::TASK_LABEL};
+use serde_json::Value;
+
+use super::{Pass, PretendNode};
+use crate::{base64, objects};
+
+/// Bytes a termination message may have; the probe cuts its answer there.
+const MESSAGE_LIMIT: usize = 4_000;
+/// Bytes up to which the probe shows the content of a file that a runtime loads.
+const CONTENT_LIMIT: usize = 2_048;
+/// Seconds a canary whose checks passed stays, unless its environment says otherwise.
+const CANARY_STAYS: u64 = 170;
+
+/// From the start of a task's container until its script has done its work.
+pub const WORK: Duration = Duration::from_secs(1);
+
+/// How a task ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Exit code of the container.
+    pub exit_code: i32,
+    /// Its termination message.
+    pub message: String,
+}
+
+impl Outcome {
+    /// Exit code 0 with this message.
+    pub fn succeeded(message: String) -> Self {
+        Self { exit_code: 0, message }
+    }
+
+    fn failed(message: &str) -> Self {
+        Self { exit_code: 1, message: message.to_owned() }
+    }
+}
+
+/// How long the pod of a task stays, ready, after its work: a canary whose checks passed, so that its endpoint can be
+/// looked at.
+pub fn stays(pod: &Value, outcome: &Outcome) -> Option<Duration> {
+    let canary = objects::label(pod, TASK_LABEL) == Some("canary") && outcome.exit_code == 0;
+    canary.then(|| Duration::from_secs(environment(pod, "STAY").parse().unwrap_or(CANARY_STAYS)))
+}
+
+/// Runs the task of a pod on its node.
+pub fn run(pass: &mut Pass<'_>, node: &str, pod: &Value) -> Outcome {
+    match objects::label(pod, TASK_LABEL) {
+        Some("probe") => Outcome::succeeded(probe(pass.nodes.node(node))),
+        Some("retire") => retire(pass.nodes.node(node), environment(pod, "FILE"), environment(pod, "SHA256")),
+        Some("canary") => canary(pass, node, pod),
+        Some("cleanup") => cleanup(pass.nodes.node(node), environment(pod, "FILE")),
+        other => Outcome::failed(&format!("the pretend node has no script for the task {other:?}")),
+    }
+}
+
+fn environment<'a>(pod: &'a Value, name: &str) -> &'a str {
+    let variables = pod.pointer("/spec/containers/0/env").and_then(Value::as_array).into_iter().flatten();
+    let mut named = variables.filter(|variable| objects::text(variable, "/name") == name);
+    named.next().map_or("", |variable| objects::text(variable, "/value"))
+}
+
+/// `probe.sh`: kernel, devices, files, and then the content of those a runtime loads.
+fn probe(node: &PretendNode) -> String {
+    let mut answer = format!("kernel {}\n", node.kernel);
+    let shown = |device: &&String| {
+        device.as_str() == "ovn0"
+            || ["genev_sys_", "vxlan_sys_", "stt_sys_", "cilium_"].iter().any(|start| device.starts_with(start))
+    };
+    for device in node.devices.iter().filter(shown) {
+        let _ = writeln!(answer, "device {device}");
+    }
+    let (hidden, plain): (Vec<&String>, Vec<&String>) = node.fs.files().keys().partition(|name| name.starts_with('.'));
+    let names: Vec<&String> = hidden.into_iter().chain(plain).collect();
+    for name in &names {
+        let _ = writeln!(answer, "file {} {name}", node.fs.sha256(name).unwrap_or_default());
+    }
+    for name in names.into_iter().filter(|name| is_loaded(name)) {
+        let content = node.fs.read(name).unwrap_or_default();
+        if content.len() <= CONTENT_LIMIT {
+            let _ = writeln!(answer, "content {name} {}", base64::encode(content));
+        }
+    }
+    while answer.len() > MESSAGE_LIMIT {
+        answer.pop();
+    }
+    answer
+}
+
+/// `retire.sh`: a rename out of the runtime's sight, if the file is the one that was seen and another remains.
+fn retire(node: &mut PretendNode, file: &str, expected: &str) -> Outcome {
+    let Some(found) = node.fs.sha256(file) else { return Outcome::succeeded(format!("absent {file}\n")) };
+    if found != expected {
+        return Outcome::succeeded(format!("refused {file} has sha256 {found}, not {expected}\n"));
+    }
+    if !node.fs.configurations().any(|other| other != file) {
+        return Outcome::succeeded(format!("refused {file} is the only configuration of this node\n"));
+    }
+    node.fs.rename(file, &format!("{file}.ovncilium-retired"));
+    Outcome::succeeded(format!("retired {file}\n"))
+}
+
+/// `canary.sh`: whether Services, DNS and another pod answer; failed when one does not.
+fn canary(pass: &Pass<'_>, node: &str, pod: &Value) -> Outcome {
+    let view = pass.view;
+    let sandbox = pass.nodes.get(node).and_then(|node| node.sandboxes.get(objects::uid(pod)));
+    let chained = sandbox.is_some_and(|sandbox| sandbox.chained);
+    let proxied =
+        view.pods_on(node).any(|pod| objects::label(pod, "k8s-app") == Some("kube-proxy") && objects::ready(pod));
+    // Cilium translates for pods it manages, OVN for pods of its subnets, kube-proxy for what reaches the host.
+    let service = chained || proxied || pass.nodes.ovn.load_balancer;
+    let mut names = view.all(&Resource::PODS).iter().filter(|pod| objects::label(pod, "k8s-app") == Some("kube-dns"));
+    let dns = service && names.any(|pod| objects::ready(pod));
+    let mut checks = vec![("service", service), ("dns", dns)];
+    let peer = environment(pod, "PEER");
+    if !peer.is_empty() {
+        let ip = peer.split(['/', ':']).next().unwrap_or_default();
+        let mut pods = view.all(&Resource::PODS).iter();
+        checks.push(("pod", pods.any(|pod| objects::text(pod, "/status/podIP") == ip && objects::ready(pod))));
+    }
+    let line = |(what, ok): &(&str, bool)| format!("check {what} {}\n", if *ok { "ok" } else { "failed" });
+    let message = checks.iter().map(line).collect();
+    Outcome { exit_code: i32::from(checks.iter().any(|(_, ok)| !ok)), message }
+}
+
+/// `cleanup.sh`: `cilium-dbg post-uninstall-cleanup`, which refuses beside a running agent, removes devices and does
+/// not see the CNI directory; then the file that `retire.sh` set aside.
+fn cleanup(node: &mut PretendNode, file: &str) -> Outcome {
+    if node.agent.is_some() {
+        return Outcome::failed("Agent should not be running when cleaning up\nFound pidfile");
+    }
+    node.devices.retain(|device| !device.starts_with("cilium_"));
+    node.fs.remove(&format!("{file}.ovncilium-retired"));
+    Outcome::succeeded("cleaned\n".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node() -> PretendNode {
+        let mut node = PretendNode { kernel: "6.1.0".to_owned(), ..PretendNode::default() };
+        node.fs.write("01-kube-ovn.conflist", b"{\"name\":\"kube-ovn\",\"plugins\":[]}");
+        node
+    }
+
+    #[test]
+    fn probe_answers_in_the_words_of_its_script() {
+        let mut node = node();
+        node.fs.write("00-old.conf.cilium_bak", b"x");
+        let old = node.fs.sha256("00-old.conf.cilium_bak").unwrap();
+        node.devices.extend(["eth0".to_owned(), "ovn0".to_owned()]);
+        let digest = node.fs.sha256("01-kube-ovn.conflist").unwrap();
+        let expected = format!(
+            "kernel 6.1.0\ndevice ovn0\nfile {old} 00-old.conf.cilium_bak\n\
+             file {digest} 01-kube-ovn.conflist\n\
+             content 01-kube-ovn.conflist eyJuYW1lIjoia3ViZS1vdm4iLCJwbHVnaW5zIjpbXX0=\n"
+        );
+        assert_eq!(probe(&node), expected);
+    }
+
+    #[test]
+    fn retire_refuses_another_file_and_the_last_one() {
+        let mut node = node();
+        let digest = node.fs.sha256("01-kube-ovn.conflist").unwrap();
+        assert!(
+            retire(&mut node, "01-kube-ovn.conflist", "00").message.starts_with("refused 01-kube-ovn.conflist has")
+        );
+        let last = "refused 01-kube-ovn.conflist is the only configuration of this node\n";
+        assert_eq!(retire(&mut node, "01-kube-ovn.conflist", &digest).message, last);
+        assert_eq!(retire(&mut node, "05-x.conflist", &digest).message, "absent 05-x.conflist\n");
+    }
+}

@@ -1,0 +1,232 @@
+//! The engine on the pretend cluster: a whole migration, killed at every write, and the way back.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ovncilium_core::ids::RunId;
+use ovncilium_core::journal::State;
+use ovncilium_core::plan::migrate::{Choices, migrate, settings};
+use ovncilium_core::plan::rollback::rollback;
+use ovncilium_core::plan::{Plan, Resource};
+use ovncilium_engine::collect::{self, Options};
+use ovncilium_engine::journal::Store as Journal;
+use ovncilium_engine::run::{Claim, Ended, claim};
+use ovncilium_engine::world::World;
+use ovncilium_sim::{Fault, SimCluster, User, When};
+use serde_json::Value;
+
+fn facts(world: World<'_>) -> ovncilium_core::facts::Facts {
+    let options = Options { context: None, release_namespace: "kube-system".into(), now: world.clock.now() };
+    collect::collect(world.cluster, &options).unwrap()
+}
+
+fn migration(world: World<'_>) -> Plan {
+    let chart = world.charts.chart().unwrap();
+    let choices = Choices { soak_seconds: 1, ..Choices::default() };
+    settings(&facts(world), &chart, &choices).unwrap();
+    migrate(&facts(world), &chart, &[], &choices, vec![], world.clock.now()).unwrap()
+}
+
+fn way_back(world: World<'_>) -> Plan {
+    let loaded = Journal::new(world.cluster, "kube-system").load().unwrap().unwrap();
+    rollback(&facts(world), loaded.plan.settings, &[], vec![], world.clock.now()).unwrap()
+}
+
+/// One process: begin `plan`, or go on. Errors are what the process would have died or stopped with.
+fn process(sim: &SimCluster, plan: Option<&Plan>) -> Result<Ended, String> {
+    let world = sim.world();
+    let attachments = BTreeMap::from([("chart".to_owned(), b"chart".to_vec())]);
+    let what = match plan {
+        Some(plan) => Claim::Begin { plan, attachments: &attachments },
+        None => Claim::Resume,
+    };
+    let run = claim(world, "kube-system", "somebody", &what, &mut |_| {}).map_err(|error| format!("{error:?}"))?;
+    run.carry_out(&mut || Ok(()), &mut |_| {}).map_err(|error| format!("{error:?}"))
+}
+
+/// What must be the same however a run went: objects without what the API server, controllers or time put there.
+fn state(sim: &SimCluster) -> BTreeMap<String, Value> {
+    let kept = [
+        "ConfigMap",
+        "DaemonSet",
+        "Deployment",
+        "Node",
+        "CiliumNodeConfig",
+        "CustomResourceDefinition",
+        "Lease",
+        "Service",
+    ];
+    sim.store()
+        .dump()
+        .into_iter()
+        .filter(|object| kept.iter().any(|kind| object["kind"] == *kind))
+        .filter(|object| {
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            !name.starts_with("ovncilium-") && object["metadata"]["namespace"] != "kube-node-lease"
+        })
+        .map(|mut object| {
+            let metadata = &object["metadata"];
+            let name = format!("{} {} {}", object["kind"], metadata["namespace"], metadata["name"]);
+            object["metadata"] = serde_json::json!({ "labels": metadata["labels"] });
+            object.as_object_mut().unwrap().remove("status");
+            (name, object)
+        })
+        .collect()
+}
+
+fn covered(sim: &SimCluster) {
+    let objects = sim.store().dump();
+    let of = |kind: &str| objects.iter().filter(|o| o["kind"] == kind).collect::<Vec<_>>();
+    let endpoints: Vec<_> = of("CiliumEndpoint");
+    for pod in of("Pod") {
+        if pod["spec"]["hostNetwork"] == true {
+            continue;
+        }
+        let name = &pod["metadata"]["name"];
+        assert!(
+            endpoints.iter().any(|e| e["metadata"]["name"] == *name
+                && e["status"]["networking"]["addressing"][0]["ipv4"] == pod["status"]["podIP"]),
+            "pod {name} has no endpoint"
+        );
+    }
+}
+
+#[test]
+fn a_migration_and_its_rollback_leave_the_cluster_as_it_was() {
+    let sim = SimCluster::example(1).unwrap();
+    let before = state(&sim);
+    let plan = migration(sim.world());
+    assert_eq!(process(&sim, Some(&plan)), Ok(Ended::Done));
+    covered(&sim);
+    let nodes = sim.store().dump().into_iter().filter(|o| o["kind"] == "Node");
+    assert!(nodes.into_iter().all(|node| !node["metadata"]["labels"].to_string().contains("ovncilium.io/")));
+    let back = way_back(sim.world());
+    assert_eq!(process(&sim, Some(&back)), Ok(Ended::Done));
+    sim.pass_time(Duration::from_secs(60));
+    let after = state(&sim);
+    assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
+    for (name, object) in &before {
+        assert_eq!(Some(object), after.get(name), "{name}");
+    }
+    let ours = sim
+        .store()
+        .dump()
+        .into_iter()
+        .filter(|o| o["metadata"]["name"].as_str().unwrap_or_default().starts_with("ovncilium-"));
+    assert_eq!(ours.map(|o| o["metadata"]["name"].to_string()).collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+#[test]
+fn every_act_is_preceded_by_its_intent() {
+    let sim = SimCluster::example(3).unwrap();
+    let plan = migration(sim.world());
+    let start = sim.log().len();
+    assert_eq!(process(&sim, Some(&plan)), Ok(Ended::Done));
+    let mut intents = String::new();
+    let mut acts = 0;
+    for write in sim.log().into_iter().skip(start).filter(|write| write.user == User::Engine) {
+        let text = write.request.to_string();
+        let object = write.object.to_string();
+        if object.contains("ovncilium-record") {
+            intents.push_str(&text);
+        } else if !object.contains("ovncilium-") {
+            acts += 1;
+            let name = &write.object.name;
+            assert!(intents.contains(name.as_str()), "{} {object} has no intent before it", write.verb);
+        }
+    }
+    assert!(acts > 30, "only {acts} acts were seen");
+}
+
+#[test]
+fn killed_before_or_after_any_write_the_next_run_completes_it() {
+    let whole = SimCluster::example(2).unwrap();
+    let plan = migration(whole.world());
+    let first = whole.store().writes();
+    assert_eq!(process(&whole, Some(&plan)), Ok(Ended::Done));
+    let total = whole.store().writes() - first;
+    let wanted = state(&whole);
+    assert!(total > 100, "{total} writes");
+    // Two threads: each kill is a cluster of its own.
+    let (even, odd) = std::thread::scope(|scope| {
+        let odd = scope.spawn(|| kill_at(first, (0..total).filter(|index| index % 2 == 1), When::After, &wanted));
+        (kill_at(first, (0..total).filter(|index| index % 2 == 0), When::Before, &wanted), odd.join().unwrap())
+    });
+    assert_eq!(even + odd, total, "every kill took place");
+}
+
+/// Kill at each of these writes, go on, and compare; how many kills took place.
+fn kill_at(first: usize, writes: impl Iterator<Item = usize>, when: When, wanted: &BTreeMap<String, Value>) -> usize {
+    let mut killed = 0;
+    for index in writes {
+        let sim = SimCluster::example(2).unwrap();
+        let plan = migration(sim.world());
+        sim.store().set_fault(Some(Fault::kill(first + index, when)));
+        let ended = process(&sim, Some(&plan));
+        if sim.store().killed() {
+            killed += 1;
+            assert!(ended.is_err(), "killed at write {index}, but ended {ended:?}");
+            sim.revive();
+            sim.store().set_fault(None);
+            let recorded = || Journal::new(sim.world().cluster, "kube-system").load().unwrap();
+            let again = match recorded().map(|loaded| loaded.journal.header.state) {
+                // Before the header was written no run existed: the next process begins one.
+                None => process(&sim, Some(&migration(sim.world()))),
+                Some(State::Done) => Ok(Ended::Done),
+                Some(_) => process(&sim, None),
+            };
+            assert_eq!(again, Ok(Ended::Done), "killed {when:?} write {index}");
+        }
+        covered(&sim);
+        let found = state(&sim);
+        for (name, object) in wanted {
+            assert_eq!(Some(object), found.get(name), "killed {when:?} write {index}: {name}");
+        }
+    }
+    killed
+}
+
+#[test]
+fn a_second_operator_is_kept_out_and_a_dead_one_is_replaced() {
+    let sim = SimCluster::example(4).unwrap();
+    let plan = migration(sim.world());
+    let attachments = BTreeMap::new();
+    let what = Claim::Begin { plan: &plan, attachments: &attachments };
+    let first = claim(sim.world(), "kube-system", "first", &what, &mut |_| {}).unwrap();
+    let run: RunId = first.ledger().head().run.clone();
+    let epoch = first.ledger().head().epoch;
+    // The first process is still there but does nothing any more: after the lease's duration a second takes over.
+    let second = claim(sim.world(), "kube-system", "second", &Claim::Resume, &mut |_| {}).unwrap();
+    assert_eq!(second.ledger().head().run, run);
+    assert!(second.ledger().head().epoch > epoch);
+    // Now the first wakes up: it must not write anything but find out.
+    let before = sim.log().len();
+    let error = first.carry_out(&mut || Ok(()), &mut |_| {}).unwrap_err();
+    let text = format!("{error:?}");
+    assert!(text.contains("Held") || text.contains("Fenced"), "{text}");
+    let wrote: Vec<String> = sim
+        .log()
+        .into_iter()
+        .skip(before)
+        .filter(|w| w.user == User::Engine && w.refused.is_none())
+        .map(|w| format!("{} {}", w.verb, w.object))
+        .collect();
+    assert_eq!(wrote, Vec::<String>::new());
+    assert_eq!(second.carry_out(&mut || Ok(()), &mut |_| {}).unwrap(), Ended::Done);
+}
+
+#[test]
+fn a_closed_gate_pauses_before_the_first_node() {
+    let sim = SimCluster::example(5).unwrap();
+    let plan = migration(sim.world());
+    let attachments = BTreeMap::new();
+    let what = Claim::Begin { plan: &plan, attachments: &attachments };
+    let run = claim(sim.world(), "kube-system", "somebody", &what, &mut |_| {}).unwrap();
+    let ended = run.carry_out(&mut || Err("the policies stop it: example".to_owned()), &mut |_| {}).unwrap();
+    assert_eq!(ended, Ended::Paused("the policies stop it: example".to_owned()));
+    let nodes = sim.world().cluster.list(&Resource::NODES, &ovncilium_engine::world::Filter::all()).unwrap();
+    assert!(nodes.iter().all(|node| !node.to_string().contains("ovncilium.io/")));
+    assert_eq!(process(&sim, None), Ok(Ended::Done), "and goes on when the gate opens");
+}
