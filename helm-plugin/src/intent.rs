@@ -1,0 +1,80 @@
+//! What the chart is about to do, read from its own documents: the fact `intent` of a post-render.
+
+use ovncilium_core::facts::Known;
+use ovncilium_core::facts::intent::{Action, Intent};
+use ovncilium_core::render::Stream;
+use serde_json::Value;
+
+use crate::Mode;
+
+/// The intent of a rendered chart. In plan mode what `migrate` already knows is kept; where it says nothing,
+/// Kube-OVN's load balancer and network policy count as turned off by the plan.
+pub fn intent(stream: &Stream, mode: Mode, known: &Known<Intent>) -> Intent {
+    let mut intent = match (mode, known) {
+        (Mode::Plan, Known::Known(intent)) => intent.clone(),
+        (Mode::Plan, Known::Unknown(_)) => {
+            Intent { turns_load_balancer_off: true, turns_network_policy_off: true, ..Intent::default() }
+        }
+        _ => Intent::default(),
+    };
+    intent.action = match mode {
+        Mode::Plan => Action::Migrate,
+        Mode::Gate | Mode::Offline => Action::Install,
+    };
+    intent.cilium_version = cilium_version(stream).or(intent.cilium_version);
+    if let Some(config) = config(stream) {
+        let pools =
+            ["cluster-pool-ipv4-cidr", "cluster-pool-ipv6-cidr"].into_iter().filter_map(|key| text(config, key));
+        intent.cluster_pool = pools.flat_map(str::split_whitespace).map(str::to_owned).collect();
+        if let Some(path) = text(config, "write-cni-conf-when-ready") {
+            path.rsplit('/').next().unwrap_or_default().clone_into(&mut intent.conf_name);
+        }
+    }
+    intent
+}
+
+fn text<'v>(config: &'v Value, key: &str) -> Option<&'v str> {
+    config.get(key).and_then(Value::as_str)
+}
+
+fn objects<'s>(stream: &'s Stream, kind: &'s str, name: &'s str) -> impl Iterator<Item = &'s Value> {
+    let all = stream.documents().iter().flat_map(|document| document.objects());
+    all.filter(move |object| object.kind == kind && object.name == name).map(|object| object.value)
+}
+
+fn config(stream: &Stream) -> Option<&Value> {
+    objects(stream, "ConfigMap", "cilium-config").find_map(|object| object.get("data"))
+}
+
+/// The tag of the agent's image, `1.18.12`; with a digest or a registry port around it.
+fn cilium_version(stream: &Stream) -> Option<String> {
+    let containers =
+        objects(stream, "DaemonSet", "cilium").find_map(|set| set.pointer("/spec/template/spec/containers"))?;
+    let agent = containers.as_array()?.iter().find(|c| text(c, "name") == Some("cilium-agent"))?;
+    let image = text(agent, "image")?.split('@').next()?;
+    let tag = image.rsplit('/').next()?.split_once(':')?.1;
+    let version = tag.strip_prefix('v').unwrap_or(tag);
+    version.starts_with(|c: char| c.is_ascii_digit()).then(|| version.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_version_pool_and_file_name_from_the_documents() {
+        let stream = Stream::parse(
+            b"kind: ConfigMap\nmetadata: {name: cilium-config}\ndata:\n  cluster-pool-ipv4-cidr: 10.96.0.0/16 10.97.0.0/16\n  write-cni-conf-when-ready: /host/etc/cni/net.d/01-cilium.conflist\n---\nkind: DaemonSet\nmetadata: {name: cilium}\nspec: {template: {spec: {containers: [{name: cilium-agent, image: 'r.io:5000/cilium/cilium:v1.18.12@sha256:00'}]}}}\n",
+        )
+        .unwrap();
+        let unknown = Known::Unknown(String::new());
+        let told = intent(&stream, Mode::Gate, &unknown);
+        assert_eq!(told.action, Action::Install);
+        assert_eq!(told.cilium_version.as_deref(), Some("1.18.12"));
+        assert_eq!(told.cluster_pool, ["10.96.0.0/16", "10.97.0.0/16"]);
+        assert_eq!(told.conf_name, "01-cilium.conflist");
+        assert!(!told.turns_network_policy_off);
+        let planned = intent(&stream, Mode::Plan, &unknown);
+        assert_eq!((planned.action, planned.turns_load_balancer_off), (Action::Migrate, true));
+    }
+}

@@ -1,0 +1,109 @@
+//! Stream in, stream or refusal out. Pure: no cluster, no disk, no output.
+
+use ovncilium_core::ExitCode;
+use ovncilium_core::facts::{Facts, Source, Subject};
+use ovncilium_core::policy::{Evaluation, Gate};
+use ovncilium_core::render::{DocumentPatch, Stream};
+
+use crate::denial::{self, Judged};
+use crate::intent::intent;
+
+/// What the policies say of facts and a stream.
+pub type Evaluator<'e> = &'e dyn Fn(&Facts, &Stream) -> Evaluation;
+
+/// What a chart is judged by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Documents and cluster. The default.
+    #[default]
+    Gate,
+    /// Documents only (`--offline`).
+    Offline,
+    /// Called by `migrate`: what the plan turns off itself counts as scheduled.
+    Plan,
+}
+
+/// What comes out of a post-render.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostRender {
+    /// What Helm gets; nothing when it must not go on.
+    pub stdout: Option<Vec<u8>>,
+    /// How the process ends.
+    pub exit: ExitCode,
+    /// What a person reads, with a line of result and a line of what to do next.
+    pub report: String,
+}
+
+impl PostRender {
+    /// Nothing for Helm.
+    pub(crate) fn refused(exit: ExitCode, report: String) -> Self {
+        Self { stdout: None, exit, report }
+    }
+}
+
+/// Judges a stream and gives back the bytes for Helm: the same ones, but for documents that policies patched.
+///
+/// A patched stream is judged again before it leaves. A stream without documents has nothing to judge. A stream
+/// that cannot be read, a denial, a fault and an unknown fact give no bytes.
+pub fn post_render(input: &[u8], mut facts: Facts, mode: Mode, evaluate: Evaluator<'_>) -> PostRender {
+    let stream = match Stream::parse(input) {
+        Ok(stream) => stream,
+        Err(error) => return PostRender::refused(ExitCode::CouldNotJudge, denial::unreadable(&error)),
+    };
+    if stream.documents().is_empty() {
+        return match stream.write(&[]) {
+            Ok(bytes) => PostRender {
+                stdout: Some(bytes),
+                exit: ExitCode::Done,
+                report: "allowed: the stream holds no documents, there was nothing to judge\n".to_owned(),
+            },
+            Err(error) => PostRender::refused(ExitCode::Internal, denial::unwritable(&error)),
+        };
+    }
+    let planned = intent(&stream, mode, &facts.intent.value);
+    facts.intent =
+        Subject { observed_at: Some(facts.collected_at), value: ovncilium_core::facts::Known::Known(planned) };
+    let evaluation = evaluate(&facts, &stream);
+    let judged = |stream, evaluation| Judged { stream, evaluation, mode, source: &facts.source };
+    let gate = evaluation.gate();
+    if gate != Gate::Open {
+        return PostRender::refused(gate.exit_code(), denial::refused(&judged(&stream, &evaluation)));
+    }
+    let patches = match patches(&evaluation) {
+        Ok(patches) => patches,
+        Err(message) => return PostRender::refused(ExitCode::CouldNotJudge, denial::bad_patch(&message)),
+    };
+    let bytes = match stream.write(&patches) {
+        Ok(bytes) => bytes,
+        Err(error) => return PostRender::refused(ExitCode::CouldNotJudge, denial::unwritable(&error)),
+    };
+    if !patches.is_empty() {
+        let again = match Stream::parse(&bytes) {
+            Ok(again) => again,
+            Err(error) => return PostRender::refused(ExitCode::Internal, denial::unwritable(&error)),
+        };
+        let evaluation = evaluate(&facts, &again);
+        if evaluation.gate() != Gate::Open {
+            let report = denial::refused(&judged(&again, &evaluation));
+            return PostRender::refused(evaluation.gate().exit_code(), report);
+        }
+    }
+    let report = denial::allowed(&judged(&stream, &evaluation), patches.len());
+    PostRender { stdout: Some(bytes), exit: ExitCode::Done, report }
+}
+
+/// Facts for documents alone.
+pub(crate) fn offline(now: jiff::Timestamp) -> Facts {
+    Facts::unknown(Source::Offline, now, "documents only (--offline)")
+}
+
+fn patches(evaluation: &Evaluation) -> Result<Vec<DocumentPatch>, String> {
+    let wanted =
+        evaluation.findings.iter().filter_map(|finding| Some((finding, finding.document?, finding.patch.as_ref()?)));
+    wanted
+        .map(|(finding, document, text)| match serde_json::from_str(text) {
+            Ok(patch) => Ok(DocumentPatch { by: finding.policy.to_string(), document, patch }),
+            Err(error) => Err(format!("the patch of `{}` is no RFC 6902 patch: {error}", finding.id())),
+        })
+        .collect()
+}
