@@ -1,0 +1,365 @@
+//! The command line: what can be asked, and the help that teaches it.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ovncilium_core::ExitCode;
+
+use crate::ui;
+
+/// Name of the post-renderer face; the file the process is called by decides.
+const POST_RENDERER: &str = "ovncilium-post-renderer";
+
+const ABOUT: &str = "Bring Cilium into a live Kube-OVN cluster by CNI chaining, and take it out again.
+
+Kube-OVN keeps giving pods their addresses; Cilium adds eBPF service load balancing, L3/L4 policy and Hubble.
+Nothing is touched before everything needed is known; killed anywhere, the same command goes on.";
+
+const AFTER: &str = "A first look, without touching anything:
+  kubectl ovncilium check
+  kubectl ovncilium migrate --rehearse        on a pretend cluster, no kubeconfig needed
+  kubectl ovncilium plan --chart cilium-1.18.12.tgz
+
+Exit codes: 0 done · 1 internal error · 2 usage · 3 policy denied · 4 could not judge · 5 paused or blocked, run again ·
+6 someone else holds the lock · 7 rolled back · 8 changes pending · 9 the cluster or a tool refused · 130/143 signal";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "kubectl ovncilium", bin_name = "kubectl ovncilium", version, about = ABOUT, after_help = AFTER, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Which cluster.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// What can be asked.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Judge a cluster, a snapshot or manifests by the policies; writes nothing
+    Check(Check),
+    /// Write everything known of the cluster to a file, for check and plan without the cluster
+    Snapshot(Snapshot),
+    /// Show what a migration would do, step by step; writes nothing to the cluster
+    Plan(PlanArgs),
+    /// Migrate node by node, or go on with a migration that was interrupted
+    Migrate(Migrate),
+    /// Tell where a run stands, from the cluster alone
+    Status(Status),
+    /// Go back to Kube-OVN alone
+    Rollback(Rollback),
+    /// Judge the Cilium chart's manifests between helm and the cluster (Helm calls this)
+    PostRender(PostRender),
+    /// Explain a policy: what must hold, why, and how to get there
+    Explain(Explain),
+}
+
+/// kubectl's own flags; they come after the plugin's name.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Cluster (as kubectl)")]
+pub struct Connection {
+    /// Path of the kubeconfig file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig
+    #[arg(long, global = true)]
+    pub context: Option<String>,
+    /// Cluster of the kubeconfig
+    #[arg(long, global = true)]
+    pub cluster: Option<String>,
+    /// User of the kubeconfig
+    #[arg(long, global = true)]
+    pub user: Option<String>,
+    /// Address of the API server
+    #[arg(long, short = 's', global = true, value_name = "URL")]
+    pub server: Option<String>,
+    /// Bearer token
+    #[arg(long, global = true, hide_env_values = true)]
+    pub token: Option<String>,
+    /// User to impersonate
+    #[arg(long = "as", global = true, value_name = "USER")]
+    pub as_user: Option<String>,
+    /// Group to impersonate; may be repeated
+    #[arg(long, global = true, value_name = "GROUP")]
+    pub as_group: Vec<String>,
+    /// UID to impersonate
+    #[arg(long, global = true, value_name = "UID")]
+    pub as_uid: Option<String>,
+    /// Certificate authority of the API server
+    #[arg(long, global = true, value_name = "FILE")]
+    pub certificate_authority: Option<PathBuf>,
+    /// Client certificate
+    #[arg(long, global = true, value_name = "FILE")]
+    pub client_certificate: Option<PathBuf>,
+    /// Client key
+    #[arg(long, global = true, value_name = "FILE")]
+    pub client_key: Option<PathBuf>,
+    /// Do not verify the API server's certificate
+    #[arg(long, global = true)]
+    pub insecure_skip_tls_verify: bool,
+    /// Server name for certificate validation
+    #[arg(long, global = true)]
+    pub tls_server_name: Option<String>,
+    /// Seconds to wait for one request
+    #[arg(long, global = true, value_name = "SECONDS")]
+    pub request_timeout: Option<String>,
+}
+
+/// Where policies come from, besides the built-in ones.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Policies")]
+pub struct Policies {
+    /// Policy module of your own, .wasm or .wat; pin it with @sha256:…; may be repeated
+    #[arg(long = "policy", value_name = "FILE[@sha256:DIGEST]")]
+    pub modules: Vec<String>,
+    /// Policy file: modules, their settings, waivers
+    #[arg(long, value_name = "FILE", env = "OVNCILIUM_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Take the built-in modules from this directory instead of the binary
+    #[arg(long, value_name = "DIR")]
+    pub policy_dir: Option<PathBuf>,
+}
+
+/// The chart and what to do with it.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Cilium")]
+pub struct Chart {
+    /// Cilium's chart: a package, a directory, or repo/name (with --chart-version)
+    #[arg(long, value_name = "CHART")]
+    pub chart: Option<String>,
+    /// Version of the chart, where CHART is a repository reference
+    #[arg(long, value_name = "VERSION")]
+    pub chart_version: Option<String>,
+    /// The helm to run; else $HELM_BIN, else the one on PATH
+    #[arg(long, value_name = "PATH")]
+    pub helm: Option<PathBuf>,
+    /// Range for Cilium's own addresses; else a free one is chosen
+    #[arg(long, value_name = "CIDR")]
+    pub cluster_pool: Vec<String>,
+}
+
+/// Choices of a plan.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Plan")]
+pub struct Choose {
+    /// Name of the Helm release
+    #[arg(long, default_value = "cilium")]
+    pub release: String,
+    /// Namespace of the Helm release
+    #[arg(long, default_value = "kube-system", value_name = "NAMESPACE")]
+    pub release_namespace: String,
+    /// Nodes in work at once, at most; waves are 1, 2, 4 … up to this
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=250))]
+    pub wave_limit: u32,
+    /// Seconds to watch between waves
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    pub soak: u32,
+    /// Leave this pod as it is although it will have no endpoint; may be repeated
+    #[arg(long, value_name = "NAMESPACE/POD")]
+    pub leave: Vec<String>,
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Judge this snapshot instead of a cluster
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["manifests", "nodes"])]
+    pub facts: Option<PathBuf>,
+    /// Judge these manifests (files, directories, - for stdin); what is not in them is unknown
+    #[arg(long, value_name = "FILE|DIR|-", conflicts_with = "nodes", num_args = 1..)]
+    pub manifests: Vec<PathBuf>,
+    /// Also read every node: a short-lived read-only pod on each
+    #[arg(long)]
+    pub nodes: bool,
+    /// Version of Cilium to judge for, where no chart is at hand
+    #[arg(long, value_name = "VERSION")]
+    pub cilium_version: Option<String>,
+    /// Show what passed as well
+    #[arg(long)]
+    pub all: bool,
+    #[command(flatten)]
+    pub chart: Chart,
+    #[command(flatten)]
+    pub policies: Policies,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: CheckOutput,
+}
+
+/// `snapshot`.
+#[derive(Debug, Args)]
+pub struct Snapshot {
+    /// Where to write; - for stdout
+    #[arg(long, short = 'f', value_name = "FILE", default_value = "-")]
+    pub file: PathBuf,
+    /// Also read every node: a short-lived read-only pod on each
+    #[arg(long)]
+    pub nodes: bool,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Plan for this snapshot instead of a cluster
+    #[arg(long, value_name = "FILE")]
+    pub facts: Option<PathBuf>,
+    /// Write the plan to a file, for `migrate --plan`
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub chart: Chart,
+    #[command(flatten)]
+    pub choose: Choose,
+    #[command(flatten)]
+    pub policies: Policies,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `migrate`.
+#[derive(Debug, Args)]
+pub struct Migrate {
+    /// Migrate the embedded pretend cluster: the same engine, nothing real is touched
+    #[arg(long, conflicts_with_all = ["plan"])]
+    pub rehearse: bool,
+    /// Seed of the rehearsal: the same seed gives the same run
+    #[arg(long, default_value_t = 1, requires = "rehearse", value_name = "N")]
+    pub seed: u64,
+    /// Run this saved plan
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub chart: Chart,
+    #[command(flatten)]
+    pub choose: Choose,
+    #[command(flatten)]
+    pub policies: Policies,
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `rollback`.
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// The helm to run; else $HELM_BIN, else the one on PATH
+    #[arg(long, value_name = "PATH")]
+    pub helm: Option<PathBuf>,
+}
+
+/// `post-render`.
+#[derive(Debug, Args)]
+pub struct PostRender {
+    /// What the manifests are judged by
+    #[arg(long, value_enum, default_value_t)]
+    pub mode: RenderMode,
+    /// Judge the documents alone, no cluster
+    #[arg(long, conflicts_with = "facts")]
+    pub offline: bool,
+    /// Judge with this snapshot instead of a cluster
+    #[arg(long, value_name = "FILE")]
+    pub facts: Option<PathBuf>,
+    /// How old the snapshot may be, in minutes
+    #[arg(long, value_name = "MINUTES", default_value_t = 60)]
+    pub max_age: u64,
+    /// Where a refusal is written besides stderr
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Policies of the run that calls us
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub sources: Option<PathBuf>,
+    #[command(flatten)]
+    pub policies: Policies,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// Id of a policy; without it, all are listed
+    pub policy: Option<String>,
+}
+
+/// Formats of `check`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum CheckOutput {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+    /// For CI systems
+    Junit,
+}
+
+/// Formats of most commands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+/// What rendered manifests are judged by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum RenderMode {
+    /// Documents and cluster
+    #[default]
+    Gate,
+    /// As `migrate` does: what the plan turns off itself counts as off
+    Plan,
+}
+
+/// Parsing ended without a command: help, version or a wrong command line.
+pub struct Stopped(clap::Error);
+
+impl Stopped {
+    /// Print it; help and version are no failures.
+    pub fn show(self) -> ExitCode {
+        ui::raw(&self.0.render().ansi().to_string(), self.0.use_stderr());
+        if self.0.use_stderr() { ExitCode::Usage } else { ExitCode::Done }
+    }
+}
+
+/// Read the command line. Called as `ovncilium-post-renderer`, everything is for `post-render`.
+pub fn parse(mut arguments: Vec<OsString>) -> Result<Cli, Stopped> {
+    let called_as = arguments.first().map(|first| Path::new(first).file_stem().unwrap_or_default().to_owned());
+    if called_as.is_some_and(|name| name == POST_RENDERER) {
+        arguments.insert(1, "post-render".into());
+    }
+    Cli::try_parse_from(arguments).map_err(Stopped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_name_decides_the_face() {
+        let parsed = parse(vec!["/x/ovncilium-post-renderer".into(), "--offline".into()]).ok().map(|cli| cli.command);
+        assert!(matches!(parsed, Some(Command::PostRender(PostRender { offline: true, .. }))));
+        assert!(parse(vec!["kubectl-ovncilium".into(), "--offline".into()]).is_err());
+    }
+}

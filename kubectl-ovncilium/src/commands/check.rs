@@ -1,0 +1,38 @@
+//! `check`: judge a cluster, a snapshot or manifests by the policies. Writes nothing.
+
+use jiff::Timestamp;
+use ovncilium_core::ExitCode;
+use ovncilium_core::facts::intent::Action;
+use ovncilium_core::report::CheckReport;
+
+use super::json;
+use crate::cli::{Check, CheckOutput, Connection};
+use crate::failure::Failure;
+use crate::input::{chart, facts, policies};
+use crate::ui;
+
+/// Judge, report, and end with what the gate says.
+pub fn run(args: &Check, connection: &Connection) -> Result<ExitCode, Failure> {
+    let catalog = policies::Sources::read(&args.policies)?.catalog()?;
+    let now = Timestamp::now();
+    let version = match (&args.chart.chart, &args.cilium_version) {
+        (Some(_), _) => Some(chart::open(&args.chart, None)?.version),
+        (None, version) => version.clone(),
+    };
+    let mut facts = match (&args.facts, args.manifests.as_slice()) {
+        (Some(file), _) => facts::from_file(file)?,
+        (None, []) => facts::live(connection, args.nodes, args.chart.helm.as_deref(), facts::RELEASE_NAMESPACE)?,
+        (None, paths) => facts::from_manifests(paths, args.chart.helm.as_deref(), now)?,
+    };
+    if let Some(kube_ovn) = facts.kube_ovn.value.known() {
+        kube_ovn.the_one().map_err(ovncilium_core::plan::migrate::NoPlan::from)?;
+    }
+    facts::set_intent(&mut facts, Action::Check, version, &args.chart.cluster_pool, now);
+    let report = CheckReport::new(&facts, policies::judge(&catalog, &facts, now));
+    match args.output {
+        CheckOutput::Text => ui::data(&report.text(&ui::Colour, args.all)),
+        CheckOutput::Json => ui::data(&json(&report)?),
+        CheckOutput::Junit => ui::data(&report.junit()),
+    }
+    Ok(report.exit())
+}

@@ -1,0 +1,45 @@
+//! `explain`: what a policy wants, why, and how to get there.
+
+use ovncilium_core::{ExitCode, NextStep};
+use ovncilium_policy_host::{Catalog, CompiledCache};
+
+use crate::cli::Explain;
+use crate::failure::Failure;
+use crate::ui;
+
+/// The pages of docs/checks, inside the binary.
+const PAGES: &[(&str, &str)] = &[
+    ("address-plan", include_str!("../../../docs/checks/address-plan.md")),
+    ("chart-chaining", include_str!("../../../docs/checks/chart-chaining.md")),
+    ("cni-conf-order", include_str!("../../../docs/checks/cni-conf-order.md")),
+    ("helm-version", include_str!("../../../docs/checks/helm-version.md")),
+    ("kube-ovn-load-balancer", include_str!("../../../docs/checks/kube-ovn-load-balancer.md")),
+    ("kube-ovn-network-policy", include_str!("../../../docs/checks/kube-ovn-network-policy.md")),
+    ("node-kernel", include_str!("../../../docs/checks/node-kernel.md")),
+    ("service-provider", include_str!("../../../docs/checks/service-provider.md")),
+];
+
+/// One page, or the list.
+pub fn run(args: &Explain) -> Result<ExitCode, Failure> {
+    let Some(wanted) = &args.policy else {
+        for policy in Catalog::builtin().with_cache(CompiledCache::from_env()).describe().iter().flatten() {
+            ui::data(&format!("{:<26} {}\n", policy.id, policy.title));
+        }
+        return Ok(ExitCode::Done);
+    };
+    let id = wanted.split('/').next().unwrap_or_default();
+    match PAGES.iter().find(|(known, _)| *known == id) {
+        Some((_, page)) => {
+            ui::data(page);
+            Ok(ExitCode::Done)
+        }
+        None => {
+            let known: Vec<&str> = PAGES.iter().map(|(id, _)| *id).collect();
+            Err(Failure::new(
+                ExitCode::Usage,
+                format!("there is no policy `{wanted}`"),
+                NextStep::Edit(format!("known: {}", known.join(", "))),
+            ))
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! `migrate`: show the plan, ask, carry it out; or go on with the run that the cluster has recorded.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use ovncilium_cluster::{Access, KubeCluster, SystemClock};
+use ovncilium_core::facts::intent::Action;
+use ovncilium_core::journal::State;
+use ovncilium_core::plan::migrate::NoPlan;
+use ovncilium_core::plan::{Kind, Plan, migrate};
+use ovncilium_core::policy::{Evaluation, Gate};
+use ovncilium_core::report::{CheckReport, PlanReport};
+use ovncilium_core::{ExitCode, NextStep};
+use ovncilium_engine::Charts;
+use ovncilium_engine::journal::Store;
+use ovncilium_engine::run::{Claim, Ended, claim};
+use ovncilium_engine::world::World;
+use ovncilium_policy_host::Catalog;
+
+use super::plan;
+use crate::cli::{Chart, Choose, Connection, Migrate};
+use crate::failure::Failure;
+use crate::input::{chart, connection as connect, facts, policies};
+use crate::ui;
+
+/// Names of what travels with a plan.
+pub const CHART: &str = "chart";
+/// The policy modules that are not built in, and the policy file.
+pub const POLICIES: &str = "policies";
+
+/// Migrate, or go on.
+pub fn run(args: &Migrate, connection: &Connection) -> Result<ExitCode, Failure> {
+    let access = connect::resolve(connection)?;
+    let cluster = KubeCluster::connect(&access)?;
+    if let Some(namespace) = Store::find(&cluster)?
+        && let Some(loaded) = Store::new(&cluster, &namespace).load()?
+        && loaded.journal.header.state != State::Done
+    {
+        if loaded.journal.header.kind == Kind::Rollback {
+            return Err(Failure::new(
+                ExitCode::Paused,
+                "a rollback is recorded and not finished",
+                NextStep::Command("kubectl ovncilium rollback".to_owned()),
+            ));
+        }
+        return resume(args, &access, &cluster, &namespace, loaded.plan, &loaded.journal.header);
+    }
+    begin(args, &access, &cluster)
+}
+
+fn begin(args: &Migrate, access: &Access, cluster: &KubeCluster) -> Result<ExitCode, Failure> {
+    let sources = policies::Sources::read(&args.policies)?;
+    let catalog = sources.catalog()?;
+    let saved = args.plan.as_deref().map(plan::read).transpose()?;
+    let (chart_args, choose) = asked(args, saved.as_ref());
+    let charts = chart::helm_for(&chart_args, Some(access), Some(&sources))?;
+    let collected = facts::collect(cluster, access, args.chart.helm.as_deref(), &choose.release_namespace)?;
+    let now = Timestamp::now();
+    if let Some(saved) = &saved {
+        must_fit(saved, &*charts, &collected)?;
+    }
+    let made = plan::make(collected, &*charts, &chart_args, &choose, &catalog, now)?;
+    if let Err(failure) = plan::gate(&made) {
+        ui::say(&CheckReport::new(&made.facts, made.evaluation.clone()).text(&ui::Colour, false));
+        return Err(failure);
+    }
+    let plan = match (saved, made.plan) {
+        (Some(saved), _) => saved,
+        (None, Ok(plan)) => plan,
+        (None, Err(NoPlan::AlreadyChained)) => {
+            ui::say(&NoPlan::AlreadyChained.to_string());
+            return Ok(ExitCode::Done);
+        }
+        (None, Err(error)) => return Err(error.into()),
+    };
+    migrate::check_permissions(&made.facts)?;
+    ui::say(&PlanReport::new(&plan).text(&ui::Colour));
+    ask(args.yes, "Carry this plan out?")?;
+    let policies = serde_json::to_vec(&sources).map_err(|error| Failure::of(ExitCode::Internal, &error, None))?;
+    let attachments = BTreeMap::from([(CHART.to_owned(), charts.archive()?), (POLICIES.to_owned(), policies)]);
+    let claim = Claim::Begin { plan: &plan, attachments: &attachments };
+    carry_out(access, cluster, &*charts, &plan, &catalog, &claim, args.chart.helm.as_deref())
+}
+
+/// A saved plan must be for this chart and this cluster.
+fn must_fit(plan: &Plan, charts: &dyn Charts, facts: &ovncilium_core::facts::Facts) -> Result<(), Failure> {
+    let again = || NextStep::Command("kubectl ovncilium plan --chart CHART --out FILE".to_owned());
+    if plan.kind != Kind::Migrate {
+        return Err(Failure::new(ExitCode::Usage, "the file holds a rollback, not a migration", again()));
+    }
+    let found = charts.chart()?;
+    if found.digest != plan.settings.chart.digest {
+        return Err(Failure::new(
+            ExitCode::Paused,
+            format!(
+                "the plan was made for another chart package: {} is planned, {} was given",
+                plan.settings.chart.digest, found.digest
+            ),
+            again(),
+        ));
+    }
+    let cluster = ovncilium_core::plan::migrate::cluster_uid(facts);
+    if !plan.cluster.is_empty() && plan.cluster != cluster {
+        return Err(
+            ovncilium_engine::run::ClaimError::OtherCluster { planned: plan.cluster.clone(), found: cluster }.into()
+        );
+    }
+    if Timestamp::now() > plan.expires_at {
+        return Err(ovncilium_engine::run::ClaimError::Expired { at: plan.expires_at }.into());
+    }
+    Ok(())
+}
+
+fn resume(
+    args: &Migrate,
+    access: &Access,
+    cluster: &KubeCluster,
+    namespace: &str,
+    plan: Plan,
+    header: &ovncilium_core::journal::Header,
+) -> Result<ExitCode, Failure> {
+    ui::say(&format!(
+        "run {} is recorded and not finished: it goes on ({} steps in all)",
+        header.run, header.steps_total
+    ));
+    let store = Store::new(cluster, namespace);
+    let sources: policies::Sources = match store.attachment(header, POLICIES)? {
+        Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| Failure::of(ExitCode::Refused, &error, None))?,
+        None => policies::Sources::default(),
+    };
+    let charts = travelled_chart(&store, header, &args.chart, access, Some(&sources))?;
+    let catalog = sources.catalog()?;
+    ask(args.yes, "Go on with it?")?;
+    carry_out(access, cluster, &*charts, &plan, &catalog, &Claim::Resume, args.chart.helm.as_deref())
+}
+
+/// The chart of a recorded run: it travelled with the plan.
+pub fn travelled_chart(
+    store: &Store<'_>,
+    header: &ovncilium_core::journal::Header,
+    args: &crate::cli::Chart,
+    access: &Access,
+    sources: Option<&policies::Sources>,
+) -> Result<chart::Helm, Failure> {
+    match store.attachment(header, CHART)? {
+        Some(archive) => chart::helm_with(&archive, args.helm.as_deref(), access, sources),
+        None => chart::helm_for(args, Some(access), sources),
+    }
+}
+
+/// Chart and choices: those of the saved plan where there is one.
+fn asked(args: &Migrate, saved: Option<&Plan>) -> (Chart, Choose) {
+    let (mut chart, mut choose) = (args.chart.clone(), args.choose.clone());
+    if let Some(plan) = saved {
+        let settings = &plan.settings;
+        chart.chart = chart.chart.or_else(|| Some(settings.chart.location.clone()));
+        chart.cluster_pool.clone_from(&settings.cluster_pool);
+        choose = Choose {
+            release: settings.release.clone(),
+            release_namespace: settings.release_namespace.clone(),
+            wave_limit: settings.wave_limit,
+            soak: settings.soak_seconds,
+            leave: settings.leave.clone(),
+        };
+    }
+    (chart, choose)
+}
+
+/// Ask, unless told not to.
+pub fn ask(yes: bool, question: &str) -> Result<(), Failure> {
+    let agreed = if yes { Some(true) } else { ui::confirm(question) };
+    match agreed {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failure::new(
+            ExitCode::Usage,
+            "not confirmed; nothing was changed",
+            NextStep::Command("kubectl ovncilium plan --chart CHART --out FILE".to_owned()),
+        )),
+        None => Err(Failure::new(
+            ExitCode::Usage,
+            "there is nobody to ask: stdin is no terminal; nothing was changed",
+            NextStep::Edit("add `--yes` where a machine runs this".to_owned()),
+        )),
+    }
+}
+
+fn carry_out(
+    access: &Access,
+    cluster: &KubeCluster,
+    charts: &dyn Charts,
+    plan: &Plan,
+    catalog: &Catalog,
+    what: &Claim<'_>,
+    helm: Option<&std::path::Path>,
+) -> Result<ExitCode, Failure> {
+    let clock = SystemClock::new().map_err(|error| Failure::of(ExitCode::Internal, &error, None))?;
+    let world = World { cluster, charts, clock: &clock };
+    let mut progress = ui::Progress::new();
+    let mut tell = |event: ovncilium_engine::events::Event| progress.tell(&event);
+    let run = claim(world, &plan.settings.namespace, &connect::holder(), what, &mut tell)?;
+    let mut gate = || {
+        let namespace = &plan.settings.release_namespace;
+        let mut facts = facts::collect(cluster, access, helm, namespace).map_err(|failure| failure.message)?;
+        let pool = &plan.settings.cluster_pool;
+        let now = Timestamp::now();
+        facts::set_intent(&mut facts, Action::Migrate, Some(plan.settings.chart.version.clone()), pool, now);
+        opinion(&policies::judge(catalog, &facts, now))
+    };
+    let ended = run.carry_out(&mut gate, &mut tell)?;
+    finish(&ended, clock.stopped_by(), "migrate")
+}
+
+/// What the policies think of going on.
+pub fn opinion(evaluation: &Evaluation) -> Result<(), String> {
+    if evaluation.gate() == Gate::Open {
+        return Ok(());
+    }
+    let why: Vec<String> = evaluation
+        .findings
+        .iter()
+        .filter(|f| f.denies() || f.is_open())
+        .map(|f| format!("{}: {}", f.id(), f.message))
+        .chain(evaluation.faults.iter().map(|fault| format!("{}: {}", fault.policy, fault.message)))
+        .take(3)
+        .collect();
+    Err(format!("the policies stop it: {}", why.join("; ")))
+}
+
+/// The last lines, and the exit code.
+pub fn finish(ended: &Ended, signal: Option<ExitCode>, command: &str) -> Result<ExitCode, Failure> {
+    match ended {
+        Ended::Done => {
+            ui::say(
+                "\ndone: every node is chained, every pod has its endpoint, Kube-OVN handed policy and services over",
+            );
+            ui::say("next: `kubectl ovncilium status`; the way back: `kubectl ovncilium rollback`");
+            Ok(ExitCode::Done)
+        }
+        Ended::Paused(reason) => Err(Failure::new(
+            ExitCode::Paused,
+            format!("paused: {reason}"),
+            NextStep::Edit(format!(
+                "mend the cause and run `kubectl ovncilium {command}` again: it goes on from here; or `kubectl ovncilium rollback`"
+            )),
+        )),
+        Ended::Stopped => Err(Failure::new(
+            signal.unwrap_or(ExitCode::Interrupted),
+            "stopped; the journal is intact",
+            NextStep::Command(format!("kubectl ovncilium {command}")),
+        )),
+    }
+}

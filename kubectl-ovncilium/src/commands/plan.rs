@@ -1,0 +1,139 @@
+//! `plan`: what a migration would do. Writes nothing to the cluster.
+
+use jiff::Timestamp;
+use ovncilium_core::ExitCode;
+use ovncilium_core::facts::intent::Action;
+use ovncilium_core::plan::migrate::NoPlan;
+use ovncilium_core::plan::{Plan, lint, migrate};
+use ovncilium_core::policy::{Evaluation, Gate};
+use ovncilium_core::report::{CheckReport, PlanReport};
+use ovncilium_engine::Charts;
+
+use super::json;
+use crate::cli::{Chart, Choose, Connection, Output, PlanArgs};
+use crate::failure::Failure;
+use crate::input::{chart, connection as connect, facts, files, policies};
+use crate::ui;
+
+/// Plan and show.
+pub fn run(args: &PlanArgs, connection: &Connection) -> Result<ExitCode, Failure> {
+    let catalog = policies::Sources::read(&args.policies)?.catalog()?;
+    let facts = match &args.facts {
+        Some(file) => facts::from_file(file)?,
+        None => facts::live(connection, false, args.chart.helm.as_deref(), &args.choose.release_namespace)?,
+    };
+    let access = if args.facts.is_some() { None } else { Some(connect::resolve(connection)?) };
+    let charts = chart::helm(&args.chart, access.as_ref())?;
+    let made = make(facts, &*charts, &args.chart, &args.choose, &catalog, Timestamp::now())?;
+    if let Err(failure) = gate(&made) {
+        ui::say(&CheckReport::new(&made.facts, made.evaluation.clone()).text(&ui::Colour, false));
+        return Err(failure);
+    }
+    let plan = match made.plan {
+        Ok(plan) => plan,
+        Err(NoPlan::AlreadyChained) => {
+            ui::say(&NoPlan::AlreadyChained.to_string());
+            return Ok(ExitCode::Done);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let report = PlanReport::new(&plan);
+    match args.output {
+        Output::Text => ui::data(&report.text(&ui::Colour)),
+        Output::Json => ui::data(&json(&report)?),
+    }
+    if let Some(file) = &args.out {
+        files::write(file, &json(&plan)?)?;
+        ui::say(&format!(
+            "plan written to {0}; next: `kubectl ovncilium migrate --plan {0} --chart …`",
+            file.display()
+        ));
+    }
+    Ok(ExitCode::ChangesPending)
+}
+
+/// What judging and planning gave.
+pub struct Made {
+    /// The facts, with the intent of this plan.
+    pub facts: ovncilium_core::facts::Facts,
+    /// What the policies said.
+    pub evaluation: Evaluation,
+    /// The plan or why there is none.
+    pub plan: Result<Plan, NoPlan>,
+}
+
+/// Judge first, then plan: from facts and a chart alone.
+///
+/// # Errors
+/// A chart that does not render.
+pub fn make(
+    mut facts: ovncilium_core::facts::Facts,
+    charts: &dyn Charts,
+    chart_args: &Chart,
+    choose: &Choose,
+    catalog: &ovncilium_policy_host::Catalog,
+    now: Timestamp,
+) -> Result<Made, Failure> {
+    let reference = charts.chart()?;
+    let choices = migrate::Choices {
+        release: choose.release.clone(),
+        release_namespace: choose.release_namespace.clone(),
+        cluster_pool: chart_args.cluster_pool.clone(),
+        wave_limit: choose.wave_limit,
+        soak_seconds: choose.soak,
+        leave: choose.leave.clone(),
+    };
+    migrate::check(&facts, &reference)?;
+    let settings = migrate::settings(&facts, &reference, &choices);
+    let pool = settings.as_ref().map(|s| s.cluster_pool.clone()).unwrap_or_else(|_| choices.cluster_pool.clone());
+    facts::set_intent(&mut facts, Action::Migrate, Some(reference.version.clone()), &pool, now);
+    let evaluation = policies::judge(catalog, &facts, now);
+    let plan = match settings {
+        Err(error) => Err(error),
+        Ok(settings) => {
+            let objects = chart::objects(charts, &settings)?;
+            migrate::migrate(&facts, &reference, &objects, &choices, policies::pins(&evaluation), now)
+        }
+    };
+    Ok(Made { facts, evaluation, plan })
+}
+
+/// Whether the policies let this plan through.
+///
+/// # Errors
+/// The gate's exit code.
+pub fn gate(made: &Made) -> Result<(), Failure> {
+    let gate = made.evaluation.gate();
+    if gate == Gate::Open {
+        return Ok(());
+    }
+    let message = if gate == Gate::Denied { "the policies deny it" } else { "the policies could not judge" };
+    Err(Failure::new(
+        gate.exit_code(),
+        format!("{message}; nothing was changed"),
+        ovncilium_core::NextStep::Command("kubectl ovncilium check".to_owned()),
+    ))
+}
+
+/// A saved plan, refused when it breaks a promise.
+///
+/// # Errors
+/// Not a plan, a newer one, or one that lint refuses.
+pub fn read(path: &std::path::Path) -> Result<Plan, Failure> {
+    let text = files::read_text(path)?;
+    let plan: Plan = serde_json::from_str(&text).map_err(|error| {
+        Failure::new(
+            ExitCode::Usage,
+            format!("{} is no plan of this version: {error}", path.display()),
+            ovncilium_core::NextStep::Command("kubectl ovncilium plan --chart CHART --out FILE".to_owned()),
+        )
+    })?;
+    match lint::lint(&plan).first() {
+        None => Ok(plan),
+        Some(broken) => Err(Failure::of(
+            ExitCode::Usage,
+            broken,
+            Some(ovncilium_core::NextStep::Command("kubectl ovncilium plan --chart CHART --out FILE".to_owned())),
+        )),
+    }
+}

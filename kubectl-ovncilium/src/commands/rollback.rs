@@ -1,0 +1,84 @@
+//! `rollback`: a second plan, back to Kube-OVN alone.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use ovncilium_cluster::{Access, KubeCluster, SystemClock};
+use ovncilium_core::journal::State;
+use ovncilium_core::plan::{Kind, Plan, rollback};
+use ovncilium_core::report::PlanReport;
+use ovncilium_core::{ExitCode, NextStep};
+use ovncilium_engine::Charts;
+use ovncilium_engine::journal::{Loaded, Store};
+use ovncilium_engine::run::{Claim, Ended, claim};
+use ovncilium_engine::world::World;
+
+use super::migrate::{CHART, ask, finish, travelled_chart};
+use crate::cli::{Chart, Connection, Rollback};
+use crate::failure::Failure;
+use crate::input::{chart, connection as connect, facts};
+use crate::ui;
+
+/// Plan the way back from what is there now, ask, carry it out; or go on with it.
+pub fn run(args: &Rollback, connection: &Connection) -> Result<ExitCode, Failure> {
+    let access = connect::resolve(connection)?;
+    let cluster = KubeCluster::connect(&access)?;
+    let recorded = match Store::find(&cluster)? {
+        Some(namespace) => Store::new(&cluster, &namespace).load()?.map(|loaded| (namespace, loaded)),
+        None => None,
+    };
+    let Some((namespace, loaded)) = recorded else {
+        return Err(Failure::new(
+            ExitCode::Usage,
+            "no run of ours is recorded in this cluster: there is nothing to roll back",
+            NextStep::Command("kubectl ovncilium status".to_owned()),
+        ));
+    };
+    let store = Store::new(&cluster, &namespace);
+    let header = loaded.journal.header.clone();
+    let flags = Chart { helm: args.helm.clone(), ..Chart::default() };
+    let charts = travelled_chart(&store, &header, &flags, &access, None)?;
+    if header.kind == Kind::Rollback && header.state != State::Done {
+        ui::say(&format!("rollback {} is recorded and not finished: it goes on", header.run));
+        ask(args.yes, "Go on with it?")?;
+        return carry_out(&cluster, &*charts, &loaded.plan, &Claim::Resume);
+    }
+    if header.kind == Kind::Rollback {
+        store.clean(None)?;
+        ui::say("the last rollback was finished; its journal is removed now");
+        return Ok(ExitCode::RolledBack);
+    }
+    let plan = make(&access, &cluster, &*charts, &loaded, args)?;
+    ui::say(&PlanReport::new(&plan).text(&ui::Colour));
+    ask(args.yes, "Carry this plan out?")?;
+    let attachments = BTreeMap::from([(CHART.to_owned(), charts.archive()?)]);
+    carry_out(&cluster, &*charts, &plan, &Claim::Begin { plan: &plan, attachments: &attachments })
+}
+
+fn make(
+    access: &Access,
+    cluster: &KubeCluster,
+    charts: &dyn Charts,
+    loaded: &Loaded,
+    args: &Rollback,
+) -> Result<Plan, Failure> {
+    let settings = loaded.plan.settings.clone();
+    let facts = facts::collect(cluster, access, args.helm.as_deref(), &settings.release_namespace)?;
+    let objects = chart::objects(charts, &settings)?;
+    Ok(rollback::rollback(&facts, settings, &objects, loaded.plan.modules.clone(), Timestamp::now())?)
+}
+
+fn carry_out(cluster: &KubeCluster, charts: &dyn Charts, plan: &Plan, what: &Claim<'_>) -> Result<ExitCode, Failure> {
+    let clock = SystemClock::new().map_err(|error| Failure::of(ExitCode::Internal, &error, None))?;
+    let world = World { cluster, charts, clock: &clock };
+    let mut progress = ui::Progress::new();
+    let mut tell = |event: ovncilium_engine::events::Event| progress.tell(&event);
+    let run = claim(world, &plan.settings.namespace, &connect::holder(), what, &mut tell)?;
+    let ended = run.carry_out(&mut || Ok(()), &mut tell)?;
+    if ended == Ended::Done {
+        ui::say("\nrolled back: Kube-OVN alone serves pods, policy and services, as before");
+        ui::say("next: `kubectl ovncilium check`");
+        return Ok(ExitCode::RolledBack);
+    }
+    finish(&ended, clock.stopped_by(), "rollback")
+}

@@ -1,0 +1,135 @@
+//! The chart, and the helm that drives it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use ovncilium_cluster::helm::{ChartSource, HelmCli, HelmOptions, PostRenderer};
+use ovncilium_cluster::{Access, KubeCluster};
+use ovncilium_core::plan::{ChartRef, ObjectRef, ReleaseStage, Settings, values};
+use ovncilium_core::render::Stream;
+use ovncilium_core::{ExitCode, NextStep};
+use ovncilium_engine::Charts;
+
+use super::policies::Sources;
+use crate::cli::Chart;
+use crate::failure::Failure;
+
+/// Helm with one chart, and what it needs on disk while it lives.
+pub struct Helm {
+    cli: HelmCli,
+    _directory: tempfile::TempDir,
+}
+
+impl std::ops::Deref for Helm {
+    type Target = HelmCli;
+
+    fn deref(&self) -> &HelmCli {
+        &self.cli
+    }
+}
+
+/// Helm for the chart that the flags name; what it renders for a run is judged by the built-in modules and `sources`.
+///
+/// # Errors
+/// No chart was named; no temporary directory.
+pub fn helm_for(args: &Chart, access: Option<&Access>, sources: Option<&Sources>) -> Result<Helm, Failure> {
+    let Some(location) = &args.chart else {
+        return Err(Failure::new(
+            ExitCode::Usage,
+            "no chart was named",
+            NextStep::Edit("give `--chart` a package of Cilium's chart, such as cilium-1.18.12.tgz".to_owned()),
+        ));
+    };
+    let source = ChartSource::Location { location: location.clone(), version: args.chart_version.clone(), repo: None };
+    open_helm(source, args.helm.as_deref(), access, sources)
+}
+
+/// As [`helm_for`], where nothing is installed.
+///
+/// # Errors
+/// As [`helm_for`].
+pub fn helm(args: &Chart, access: Option<&Access>) -> Result<Helm, Failure> {
+    helm_for(args, access, None)
+}
+
+/// Helm for a chart that travelled with a plan.
+///
+/// # Errors
+/// No temporary directory.
+pub fn helm_with(
+    archive: &[u8],
+    helm: Option<&Path>,
+    access: &Access,
+    sources: Option<&Sources>,
+) -> Result<Helm, Failure> {
+    let source = ChartSource::Archive { location: "the recorded run".to_owned(), bytes: archive.to_vec() };
+    open_helm(source, helm, Some(access), sources)
+}
+
+fn open_helm(
+    source: ChartSource,
+    helm: Option<&Path>,
+    access: Option<&Access>,
+    sources: Option<&Sources>,
+) -> Result<Helm, Failure> {
+    let mut options = HelmOptions::new(source);
+    options.helm = helm.map(Path::to_owned);
+    let directory = private_directory()?;
+    if let Some(access) = access {
+        let cluster = KubeCluster::connect(access)?;
+        options.access = Some(access.for_helm().clone());
+        options.kube_version = Some(cluster.version()?);
+        options.cluster = Some(cluster);
+        options.post_renderer = Some(post_renderer(sources, directory.path())?);
+    }
+    Ok(Helm { cli: HelmCli::new(options)?, _directory: directory })
+}
+
+/// Ourselves as the post-renderer of what a run installs; the organisation's modules go along in a private file.
+fn post_renderer(sources: Option<&Sources>, directory: &Path) -> Result<PostRenderer, Failure> {
+    let executable = std::env::current_exe().map_err(|error| Failure::of(ExitCode::Internal, &error, None))?;
+    let mut args = vec!["post-render".to_owned(), "--mode=plan".to_owned()];
+    if let Some(sources) = sources {
+        let file = directory.join("policies.json");
+        let text = serde_json::to_string(sources).map_err(|error| Failure::of(ExitCode::Internal, &error, None))?;
+        super::files::write(&file, &text)?;
+        args.push(format!("--sources={}", file.display()));
+    }
+    Ok(PostRenderer { executable, args })
+}
+
+fn private_directory() -> Result<tempfile::TempDir, Failure> {
+    tempfile::Builder::new()
+        .prefix("ovncilium-")
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .tempdir()
+        .map_err(|error| Failure::of(ExitCode::Refused, &error, None))
+}
+
+/// The chart alone, opened.
+///
+/// # Errors
+/// As [`helm`]; a chart that cannot be read.
+pub fn open(args: &Chart, access: Option<&Access>) -> Result<ChartRef, Failure> {
+    Ok(helm(args, access)?.chart()?)
+}
+
+/// Everything the chart makes at any stage of a run.
+///
+/// # Errors
+/// The chart does not render.
+pub fn objects(charts: &dyn Charts, settings: &Settings) -> Result<Vec<ObjectRef>, Failure> {
+    let mut objects = BTreeSet::new();
+    for stage in [ReleaseStage::Staged, ReleaseStage::Everywhere, ReleaseStage::Settled] {
+        let values = values::values(settings, stage).map_err(|error| Failure::of(ExitCode::Usage, &error, None))?;
+        let text = charts.render(&settings.release, &settings.release_namespace, &values)?;
+        let stream = Stream::parse(text.as_bytes()).map_err(|error| Failure::of(ExitCode::Refused, &error, None))?;
+        for document in stream.documents() {
+            for object in document.objects() {
+                let namespace = object.namespace.unwrap_or(&settings.release_namespace);
+                objects.insert(ObjectRef::guess(object.api_version, object.kind, namespace, object.name));
+            }
+        }
+    }
+    Ok(objects.into_iter().collect())
+}

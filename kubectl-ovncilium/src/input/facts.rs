@@ -1,0 +1,176 @@
+//! Facts: from a live cluster, a snapshot, or manifests.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use ovncilium_cluster::{Access, KubeCluster, SystemClock, helm};
+use ovncilium_core::facts::intent::{Action, Intent};
+use ovncilium_core::facts::{Facts, Known, Source, Subject, derive, file, manifests};
+use ovncilium_core::ids::{NodeName, RunId};
+use ovncilium_core::plan::migrate::CHAINED_CONF;
+use ovncilium_core::{Digest, ExitCode, NextStep};
+use ovncilium_engine::collect;
+use ovncilium_engine::node_task::TaskSettings;
+
+use super::{connection as connect, files};
+use crate::cli::Connection;
+use crate::failure::Failure;
+
+/// Where Cilium is looked for unless something else is said.
+pub const RELEASE_NAMESPACE: &str = "kube-system";
+
+/// Facts of the cluster that the flags name; with `nodes` also those that only a pod on each node can read.
+///
+/// # Errors
+/// No connection, no answer.
+pub fn live(
+    connection: &Connection,
+    nodes: bool,
+    helm: Option<&Path>,
+    release_namespace: &str,
+) -> Result<Facts, Failure> {
+    let access = connect::resolve(connection)?;
+    let cluster = KubeCluster::connect(&access)?;
+    let mut facts = collect(&cluster, &access, helm, release_namespace)?;
+    if nodes {
+        look_at_nodes(&mut facts, &cluster)?;
+    }
+    Ok(facts)
+}
+
+/// Node tier: a short-lived read-only pod on each node.
+fn look_at_nodes(facts: &mut Facts, cluster: &KubeCluster) -> Result<(), Failure> {
+    let clock = SystemClock::new().map_err(|error| Failure::of(ExitCode::Internal, &error, None))?;
+    let installation = match facts.kube_ovn.value.as_result() {
+        Ok(kube_ovn) => kube_ovn.the_one().map_err(ovncilium_core::plan::migrate::NoPlan::from)?,
+        Err(_) => return Ok(()),
+    };
+    let Some(nodes) = facts.nodes.value.known() else { return Ok(()) };
+    let names: Vec<NodeName> = nodes.items.iter().map(|node| NodeName(node.name.clone())).collect();
+    let settings = TaskSettings {
+        namespace: installation.namespace.clone(),
+        image: installation.cni.image.clone(),
+        image_pull_secrets: installation.cni.image_pull_secrets.clone(),
+        conf_dir: installation.cni.conf_dir.clone(),
+    };
+    let run = RunId(Digest::of(connect::holder()).short());
+    let (conflists, node_os) = collect::nodes::probe(cluster, &clock, &settings, &names, &run);
+    let now = Timestamp::now();
+    facts.conflists = Subject::known(conflists, now);
+    facts.node_os = Subject::known(node_os, now);
+    Ok(())
+}
+
+/// Facts of a cluster that is connected, api tier, and the helm beside us.
+///
+/// # Errors
+/// No answer.
+pub fn collect(
+    cluster: &KubeCluster,
+    access: &Access,
+    helm: Option<&Path>,
+    release_namespace: &str,
+) -> Result<Facts, Failure> {
+    let now = Timestamp::now();
+    let options = collect::Options {
+        context: access.context().map(str::to_owned),
+        release_namespace: release_namespace.to_owned(),
+        now,
+    };
+    let mut facts = collect::collect(cluster, &options)?;
+    facts.tools = Subject::known(helm::tools(helm), now);
+    Ok(facts)
+}
+
+/// Facts of a snapshot file.
+///
+/// # Errors
+/// Torn, of a newer schema, or no snapshot at all.
+pub fn from_file(path: &Path) -> Result<Facts, Failure> {
+    let text = files::read_text(path)?;
+    file::read(&text).map_err(|error| {
+        let next = error.next_step();
+        let mut failure = Failure::of(ExitCode::Usage, &error, Some(next));
+        failure.message = format!("{}: {}", path.display(), failure.message);
+        failure
+    })
+}
+
+/// Facts of manifests: files, directories (their YAML and JSON files), or stdin.
+///
+/// # Errors
+/// A path that cannot be read, a file that is no manifest.
+pub fn from_manifests(paths: &[PathBuf], helm: Option<&Path>, now: Timestamp) -> Result<Facts, Failure> {
+    let mut found = Vec::new();
+    for path in paths {
+        gather(path, &mut found)?;
+    }
+    if found.is_empty() {
+        return Err(Failure::new(
+            ExitCode::Usage,
+            "no manifests were found: the directories hold no .yaml, .yml or .json file",
+            NextStep::Edit("name files or directories with `--manifests`".to_owned()),
+        ));
+    }
+    let texts: Vec<(String, Vec<u8>)> = found
+        .iter()
+        .map(|path| Ok((path.display().to_string(), files::read(path)?)))
+        .collect::<Result<_, Failure>>()?;
+    let inputs: Vec<manifests::File<'_>> =
+        texts.iter().map(|(name, content)| manifests::File { name, content }).collect();
+    let inventory = manifests::read(&inputs).map_err(|error| {
+        let next = error.next_step();
+        Failure::of(ExitCode::Usage, &error, Some(next))
+    })?;
+    let source = Source::Manifests { paths: paths.iter().map(|path| path.display().to_string()).collect() };
+    let mut facts = derive::derive(&inventory, source, now);
+    facts.tools = Subject::known(helm::tools(helm), now);
+    Ok(facts)
+}
+
+fn gather(path: &Path, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
+    if path == Path::new("-") || !path.is_dir() {
+        found.push(path.to_owned());
+        return Ok(());
+    }
+    let unreadable = |error: std::io::Error| {
+        Failure::new(
+            ExitCode::Usage,
+            format!("{} cannot be read: {error}", path.display()),
+            NextStep::Edit("check the path".to_owned()),
+        )
+    };
+    let mut entries = std::fs::read_dir(path)
+        .map_err(unreadable)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(unreadable)?;
+    entries.sort();
+    for entry in entries {
+        let is_manifest =
+            entry.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));
+        if entry.is_dir() || is_manifest {
+            gather(&entry, found)?;
+        }
+    }
+    Ok(())
+}
+
+/// Say what is asked for. A migration turns network policy and load balancing off itself, at its safe moment.
+pub fn set_intent(facts: &mut Facts, action: Action, version: Option<String>, pool: &[String], now: Timestamp) {
+    let known = match &facts.intent.value {
+        Known::Known(intent) => intent.clone(),
+        Known::Unknown(_) => Intent::default(),
+    };
+    facts.intent = Subject::known(
+        Intent {
+            action,
+            cilium_version: version.or(known.cilium_version),
+            cluster_pool: if pool.is_empty() { known.cluster_pool } else { pool.to_vec() },
+            turns_network_policy_off: true,
+            turns_load_balancer_off: true,
+            conf_name: CHAINED_CONF.to_owned(),
+        },
+        now,
+    );
+}

@@ -1,0 +1,67 @@
+//! Reading the files that the operator names, and writing those asked for.
+
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+
+use ovncilium_core::{ExitCode, NextStep};
+
+use crate::failure::Failure;
+
+/// Bytes of a file, or of stdin for `-`.
+///
+/// # Errors
+/// The path and the cause.
+pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        std::fs::read(path)
+    };
+    read.map_err(|error| {
+        Failure::new(
+            ExitCode::Usage,
+            format!("{} cannot be read: {error}", path.display()),
+            NextStep::Edit("check the path".to_owned()),
+        )
+    })
+}
+
+/// As [`read`], as text.
+///
+/// # Errors
+/// The path and the cause.
+pub fn read_text(path: &Path) -> Result<String, Failure> {
+    String::from_utf8(read(path)?).map_err(|error| {
+        Failure::new(
+            ExitCode::Usage,
+            format!("{} is no UTF-8 text: {}", path.display(), error.utf8_error()),
+            NextStep::Edit("check that it is the file you mean".to_owned()),
+        )
+    })
+}
+
+/// Write a file whole or not at all; `-` is stdout.
+///
+/// # Errors
+/// The path and the cause.
+pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    if path == Path::new("-") {
+        crate::ui::data(text);
+        return Ok(());
+    }
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary = path.with_file_name(name);
+    let written = std::fs::File::create(&temporary)
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&temporary, path));
+    written.map_err(|error| {
+        let _removed = std::fs::remove_file(&temporary);
+        Failure::new(
+            ExitCode::Refused,
+            format!("{} cannot be written: {error}", path.display()),
+            NextStep::Edit("check the directory and its free space".to_owned()),
+        )
+    })
+}

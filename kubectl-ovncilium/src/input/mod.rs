@@ -1,0 +1,7 @@
+//! What a command works on: a cluster, a chart, facts, policies; from flags, files and the environment.
+
+pub mod chart;
+pub mod connection;
+pub mod facts;
+pub mod files;
+pub mod policies;
