@@ -283,6 +283,9 @@ pub struct PostRender {
     /// Policies of the run that calls us
     #[arg(long, value_name = "FILE", hide = true)]
     pub sources: Option<PathBuf>,
+    /// The helm of the run that calls us
+    #[arg(long, value_name = "PATH", hide = true)]
+    pub helm: Option<PathBuf>,
     #[command(flatten)]
     pub policies: Policies,
 }

@@ -195,7 +195,7 @@ pub fn settings(facts: &Facts, chart: &ChartRef, choices: &Choices) -> Result<Se
         node_image: installation.cni.image.clone(),
         image_pull_secrets: installation.cni.image_pull_secrets.clone(),
         devices: devices(installation),
-        cluster_pool: cluster_pool(facts, choices)?,
+        cluster_pool: cluster_pool(facts, &choices.cluster_pool)?,
         node_count: u32::try_from(nodes.items.len()).unwrap_or(u32::MAX),
         wave_limit: choices.wave_limit,
         soak_seconds: choices.soak_seconds,
@@ -340,9 +340,13 @@ fn devices(installation: &Installation) -> Vec<String> {
     vec![uplink, "ovn0".to_owned(), tunnel.to_owned()]
 }
 
-fn cluster_pool(facts: &Facts, choices: &Choices) -> Result<Vec<String>, NoPlan> {
-    if !choices.cluster_pool.is_empty() {
-        return Ok(choices.cluster_pool.clone());
+/// Ranges for Cilium's own addresses: those that were `given`, else the first of ours that nothing known overlaps.
+///
+/// # Errors
+/// [`NoPlan::Unknown`] when the ranges in use are not known, [`NoPlan::NoPool`] when none is free.
+pub fn cluster_pool(facts: &Facts, given: &[String]) -> Result<Vec<String>, NoPlan> {
+    if !given.is_empty() {
+        return Ok(given.to_vec());
     }
     let addresses = facts.addresses.value.as_result().map_err(|reason| unknown("addresses", reason))?;
     let used: Vec<ipnet::IpNet> = addresses.ranges.iter().filter_map(|range| range.cidr.parse().ok()).collect();

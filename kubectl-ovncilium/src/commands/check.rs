@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use ovncilium_core::ExitCode;
 use ovncilium_core::facts::intent::Action;
+use ovncilium_core::plan::migrate;
 use ovncilium_core::report::CheckReport;
 
 use super::json;
@@ -22,12 +23,14 @@ pub fn run(args: &Check, connection: &Connection) -> Result<ExitCode, Failure> {
     let mut facts = match (&args.facts, args.manifests.as_slice()) {
         (Some(file), _) => facts::from_file(file)?,
         (None, []) => facts::live(connection, args.nodes, args.chart.helm.as_deref(), facts::RELEASE_NAMESPACE)?,
-        (None, paths) => facts::from_manifests(paths, args.chart.helm.as_deref(), now)?,
+        (None, paths) => facts::from_manifests(paths, now)?,
     };
     if let Some(kube_ovn) = facts.kube_ovn.value.known() {
-        kube_ovn.the_one().map_err(ovncilium_core::plan::migrate::NoPlan::from)?;
+        kube_ovn.the_one().map_err(migrate::NoPlan::from)?;
     }
-    facts::set_intent(&mut facts, Action::Check, version, &args.chart.cluster_pool, now);
+    // What cannot be chosen stays open, and the policy that needs it says so.
+    let pool = migrate::cluster_pool(&facts, &args.chart.cluster_pool).unwrap_or_default();
+    facts::set_intent(&mut facts, Action::Check, version, &pool, now);
     let report = CheckReport::new(&facts, policies::judge(&catalog, &facts, now));
     match args.output {
         CheckOutput::Text => ui::data(&report.text(&ui::Colour, args.all)),

@@ -43,7 +43,7 @@ pub fn run(args: &PostRender, connection: &Connection) -> ExitCode {
         report: args.report.clone(),
     };
     let now = Timestamp::now();
-    let source = Real { connection };
+    let source = Real { connection, helm: args.helm.as_deref() };
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     let mut streams = Streams { stdin: &mut stdin.lock(), stdout: &mut stdout.lock(), stderr: &mut stderr.lock() };
     post_render(
@@ -62,6 +62,7 @@ fn read_sources(file: &Path) -> Result<policies::Sources, Failure> {
 /// The real cluster and real files.
 struct Real<'a> {
     connection: &'a Connection,
+    helm: Option<&'a Path>,
 }
 
 impl From<Failure> for Trouble {
@@ -97,7 +98,7 @@ impl FactsSource for Real<'_> {
         }
         let access = flags.open().map_err(Failure::from)?;
         let cluster = KubeCluster::connect(&access).map_err(Failure::from)?;
-        Ok(facts::collect(&cluster, &access, None, facts::RELEASE_NAMESPACE)?)
+        Ok(facts::collect(&cluster, &access, self.helm, facts::RELEASE_NAMESPACE)?)
     }
 
     fn now(&self) -> Timestamp {

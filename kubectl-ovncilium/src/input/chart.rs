@@ -80,15 +80,16 @@ fn open_helm(
         options.access = Some(access.for_helm().clone());
         options.kube_version = Some(cluster.version()?);
         options.cluster = Some(cluster);
-        options.post_renderer = Some(post_renderer(sources, directory.path())?);
+        options.post_renderer = Some(post_renderer(sources, helm, directory.path())?);
     }
     Ok(Helm { cli: HelmCli::new(options)?, _directory: directory })
 }
 
 /// Ourselves as the post-renderer of what a run installs; the organisation's modules go along in a private file.
-fn post_renderer(sources: Option<&Sources>, directory: &Path) -> Result<PostRenderer, Failure> {
+fn post_renderer(sources: Option<&Sources>, helm: Option<&Path>, directory: &Path) -> Result<PostRenderer, Failure> {
     let executable = std::env::current_exe().map_err(|error| Failure::of(ExitCode::Internal, &error, None))?;
     let mut args = vec!["post-render".to_owned(), "--mode=plan".to_owned()];
+    args.extend(helm.map(|helm| format!("--helm={}", helm.display())));
     if let Some(sources) = sources {
         let file = directory.join("policies.json");
         let text = serde_json::to_string(sources).map_err(|error| Failure::of(ExitCode::Internal, &error, None))?;

@@ -100,7 +100,7 @@ pub fn from_file(path: &Path) -> Result<Facts, Failure> {
 ///
 /// # Errors
 /// A path that cannot be read, a file that is no manifest.
-pub fn from_manifests(paths: &[PathBuf], helm: Option<&Path>, now: Timestamp) -> Result<Facts, Failure> {
+pub fn from_manifests(paths: &[PathBuf], now: Timestamp) -> Result<Facts, Failure> {
     let mut found = Vec::new();
     for path in paths {
         gather(path, &mut found)?;
@@ -124,7 +124,7 @@ pub fn from_manifests(paths: &[PathBuf], helm: Option<&Path>, now: Timestamp) ->
     })?;
     let source = Source::Manifests { paths: paths.iter().map(|path| path.display().to_string()).collect() };
     let mut facts = derive::derive(&inventory, source, now);
-    facts.tools = Subject::known(helm::tools(helm), now);
+    facts.tools = Subject::unknown("manifests do not tell which helm will be used");
     Ok(facts)
 }
 
