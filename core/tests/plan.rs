@@ -11,7 +11,7 @@ use ovncilium_core::facts::nodes::{Node, Nodes};
 use ovncilium_core::facts::workloads::{Pod, Workloads};
 use ovncilium_core::facts::{Facts, Source, Subject, addresses, cilium};
 use ovncilium_core::plan::action::{CHAINED_LABEL, Chain};
-use ovncilium_core::plan::lint::lint;
+use ovncilium_core::plan::lint::{lint, stale};
 use ovncilium_core::plan::migrate::{Choices, NoPlan, migrate};
 use ovncilium_core::plan::rollback::rollback;
 use ovncilium_core::plan::{Action, ChartRef, Kind, ObjectRef, Plan};
@@ -129,6 +129,24 @@ fn planning_twice_gives_the_same_plan() {
     assert_eq!(one.digest().unwrap(), two.digest().unwrap());
     let text = serde_json::to_string(&one).unwrap();
     assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), one);
+}
+
+#[test]
+fn a_plan_is_stale_when_what_it_relies_on_has_changed() {
+    let plan = plan(&facts(), &Choices::default()).unwrap();
+    assert_eq!(stale(&plan, &facts()), vec![]);
+    let mut changed = facts();
+    let mut kube_ovn = changed.kube_ovn.value.known().unwrap().clone();
+    kube_ovn.installations[0].controller.flags_list.push("--gc-interval=5".into());
+    changed.kube_ovn = Subject::known(kube_ovn, now());
+    let text = stale(&plan, &changed).iter().map(ToString::to_string).collect::<String>();
+    assert!(text.contains("hand-over/set-controller-flags") && text.contains("were changed since"), "{text}");
+    let mut again = facts();
+    let mut nodes = again.nodes.value.known().unwrap().clone();
+    nodes.items[2].uid = "another".into();
+    again.nodes = Subject::known(nodes, now());
+    assert!(stale(&plan, &again).iter().all(|broken| broken.rule == "node w-2 was made again since"));
+    assert!(!stale(&plan, &again).is_empty());
 }
 
 #[test]

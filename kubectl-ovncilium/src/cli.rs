@@ -192,6 +192,9 @@ pub struct Check {
 /// `snapshot`.
 #[derive(Debug, Args)]
 pub struct Snapshot {
+    /// The helm to look at; else $HELM_BIN, else the one on PATH
+    #[arg(long, value_name = "PATH")]
+    pub helm: Option<PathBuf>,
     /// Where to write; - for stdout
     #[arg(long, short = 'f', value_name = "FILE", default_value = "-")]
     pub file: PathBuf,

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::action::{AGENT_LABEL, CHAINED_LABEL, Chain, ENFORCE_LABEL};
-use super::{Action, Plan, ReleaseStage, SCHEMA, Step, values::values};
+use super::{Action, Guard, Plan, ReleaseStage, SCHEMA, Step, values::values};
+use crate::facts::Facts;
 
 /// A promise that a plan breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +25,33 @@ struct Past {
     recycled: BTreeSet<String>,
     retired: BTreeSet<String>,
     unchained: BTreeSet<String>,
+}
+
+/// Steps whose guard does not hold for what is known now: the plan is stale. A fact that is unknown holds nothing up here; the
+/// engine looks again before each write.
+pub fn stale(plan: &Plan, facts: &Facts) -> Vec<Broken> {
+    let uid = |name: &str| {
+        facts.nodes.value.known().map(|nodes| nodes.items.iter().find(|node| node.name == name).map(|node| &node.uid))
+    };
+    let mut broken = Vec::new();
+    for (_, node, step) in plan.steps() {
+        let rule = match &step.guard {
+            Guard::Nothing => None,
+            Guard::NodeUid { uid: planned } => node.and_then(|node| match uid(node.as_str()) {
+                Some(Some(found)) if found == planned => None,
+                Some(Some(_)) => Some(format!("node {node} was made again since")),
+                Some(None) => Some(format!("node {node} does not exist any more")),
+                None => None,
+            }),
+            Guard::ControllerFlags { flags } => {
+                let one = facts.kube_ovn.value.known().and_then(|kube_ovn| kube_ovn.the_one().ok());
+                one.filter(|one| &one.controller.flags_list != flags)
+                    .map(|one| format!("the flags of {} were changed since", one.controller_object()))
+            }
+        };
+        broken.extend(rule.map(|rule| Broken { step: step.id.to_string(), rule }));
+    }
+    broken
 }
 
 /// Every promise that `plan` breaks; none for what our planners make.

@@ -7,7 +7,7 @@ use ovncilium_cluster::{Access, KubeCluster, SystemClock};
 use ovncilium_core::facts::intent::Action;
 use ovncilium_core::journal::State;
 use ovncilium_core::plan::migrate::NoPlan;
-use ovncilium_core::plan::{Kind, Plan, migrate};
+use ovncilium_core::plan::{Kind, Plan, lint, migrate};
 use ovncilium_core::policy::{Evaluation, Gate};
 use ovncilium_core::report::{CheckReport, PlanReport};
 use ovncilium_core::{ExitCode, NextStep};
@@ -104,6 +104,9 @@ fn must_fit(plan: &Plan, charts: &dyn Charts, facts: &ovncilium_core::facts::Fac
         return Err(
             ovncilium_engine::run::ClaimError::OtherCluster { planned: plan.cluster.clone(), found: cluster }.into()
         );
+    }
+    if let Some(broken) = lint::stale(plan, facts).first() {
+        return Err(Failure::of(ExitCode::Paused, broken, Some(again())));
     }
     if Timestamp::now() > plan.expires_at {
         return Err(ovncilium_engine::run::ClaimError::Expired { at: plan.expires_at }.into());

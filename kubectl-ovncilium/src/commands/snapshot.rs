@@ -9,7 +9,7 @@ use crate::ui;
 
 /// Collect and write.
 pub fn run(args: &Snapshot, connection: &Connection) -> Result<ExitCode, Failure> {
-    let facts = facts::live(connection, args.nodes, None, facts::RELEASE_NAMESPACE)?;
+    let facts = facts::live(connection, args.nodes, args.helm.as_deref(), facts::RELEASE_NAMESPACE)?;
     let text =
         ovncilium_core::facts::file::write(&facts).map_err(|error| Failure::of(ExitCode::Internal, &error, None))?;
     files::write(&args.file, &text)?;
