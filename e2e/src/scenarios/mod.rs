@@ -1,0 +1,47 @@
+//! Stories played on a real control plane, one file each.
+
+mod control_plane;
+mod spine;
+
+use std::io::Write;
+
+use crate::{tools::Tools, verdict::Tests};
+
+/// A story: it says for itself what it needs, plays it, and reports through [`Tests`].
+pub struct Scenario {
+    pub name: &'static str,
+    /// One line for the list.
+    pub about: &'static str,
+    play: fn(&Tools, &mut Tests<'_>),
+}
+
+impl Scenario {
+    /// Plays the story; true when every test passed.
+    pub fn play(&self, tools: &Tools, out: &mut dyn Write) -> bool {
+        let mut tests = Tests::new(self.name, out);
+        (self.play)(tools, &mut tests);
+        tests.finish()
+    }
+}
+
+/// Every scenario, in the order in which `all` plays them.
+pub const ALL: &[Scenario] = &[control_plane::SCENARIO, spine::SCENARIO];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_this_folder_is_registered_under_its_name() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/scenarios");
+        let mut files: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().replace('_', "-"))
+            .filter(|name| name != "mod")
+            .collect();
+        files.sort();
+        let mut names: Vec<_> = ALL.iter().map(|scenario| scenario.name).collect();
+        names.sort_unstable();
+        assert_eq!(names, files);
+    }
+}
