@@ -19,4 +19,4 @@ pub use choose_cluster::{Ambiguous, ClusterChoice, ClusterFlags, HelmCommand, Ku
 pub use deliver::report_path;
 pub use environment::Environment;
 pub use post_render::{Evaluator, Mode, PostRender, post_render};
-pub use run::{FactsSource, Options, Streams, Trouble, run};
+pub use run::{FactsSource, Options, Streams, Trouble, refuse, run};

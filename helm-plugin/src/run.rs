@@ -86,6 +86,14 @@ pub struct Streams<'s> {
     pub stderr: &'s mut dyn Write,
 }
 
+/// Refuses before anything was read, because the policies themselves could not be had; the reason reaches a person as any other
+/// refusal does.
+pub fn refuse(trouble: &Trouble, report: Option<&Path>, environment: &Environment, stderr: &mut dyn Write) -> ExitCode {
+    let text = denial::stopped("the policies could not be read", &trouble.message, trouble.exit as u8, &trouble.next);
+    deliver::refusal(&text, report, environment, stderr);
+    trouble.exit
+}
+
 /// Runs as a post-renderer. Writes to stdout only when the policies allow it and everything is ready, the report to
 /// stderr, and a refusal also to the report file and, under Helm 4, to helm's own stderr.
 pub fn run(

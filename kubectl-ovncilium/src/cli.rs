@@ -39,7 +39,7 @@ pub struct Cli {
 /// What can be asked.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Judge a cluster, a snapshot or manifests by the policies; writes nothing
+    /// Judge a cluster, a snapshot or manifests by the policies; writes nothing (with --nodes: short-lived pods)
     Check(Check),
     /// Write everything known of the cluster to a file, for check and plan without the cluster
     Snapshot(Snapshot),
@@ -137,7 +137,7 @@ pub struct Chart {
     #[arg(long, value_name = "PATH")]
     pub helm: Option<PathBuf>,
     /// Range for Cilium's own addresses; else a free one is chosen
-    #[arg(long, value_name = "CIDR")]
+    #[arg(long, value_name = "CIDR", value_parser = ipv4_range)]
     pub cluster_pool: Vec<String>,
 }
 
@@ -155,10 +155,10 @@ pub struct Choose {
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=250))]
     pub wave_limit: u32,
     /// Seconds to watch between waves
-    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=86_400))]
     pub soak: u32,
     /// Leave this pod as it is although it will have no endpoint; may be repeated
-    #[arg(long, value_name = "NAMESPACE/POD")]
+    #[arg(long, value_name = "NAMESPACE/POD", value_parser = pod)]
     pub leave: Vec<String>,
 }
 
@@ -175,7 +175,7 @@ pub struct Check {
     #[arg(long)]
     pub nodes: bool,
     /// Version of Cilium to judge for, where no chart is at hand
-    #[arg(long, value_name = "VERSION")]
+    #[arg(long, value_name = "VERSION", value_parser = cilium_version)]
     pub cilium_version: Option<String>,
     /// Show what passed as well
     #[arg(long)]
@@ -227,7 +227,7 @@ pub struct PlanArgs {
 #[derive(Debug, Args)]
 pub struct Migrate {
     /// Migrate the embedded pretend cluster: the same engine, nothing real is touched
-    #[arg(long, conflicts_with_all = ["plan"])]
+    #[arg(long, conflicts_with_all = ["plan", "chart", "chart_version", "helm"])]
     pub rehearse: bool,
     /// Seed of the rehearsal: the same seed gives the same run
     #[arg(long, default_value_t = 1, requires = "rehearse", value_name = "N")]
@@ -330,6 +330,26 @@ pub enum RenderMode {
     Gate,
     /// As `migrate` does: what the plan turns off itself counts as off
     Plan,
+}
+
+fn ipv4_range(text: &str) -> Result<String, String> {
+    let range: ipnet::Ipv4Net = text.parse().map_err(|_| "expected an IPv4 range such as 100.65.0.0/16".to_owned())?;
+    Ok(range.trunc().to_string())
+}
+
+fn cilium_version(text: &str) -> Result<String, String> {
+    let version = text.trim_start_matches('v');
+    semver::Version::parse(version).map_err(|_| "expected a version such as 1.18.12".to_owned())?;
+    Ok(version.to_owned())
+}
+
+fn pod(text: &str) -> Result<String, String> {
+    match text.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+            Ok(text.to_owned())
+        }
+        _ => Err("expected NAMESPACE/POD".to_owned()),
+    }
 }
 
 /// Parsing ended without a command: help, version or a wrong command line.

@@ -64,6 +64,13 @@ pub fn of(plan: &Plan, chart_objects: &[ObjectRef]) -> Vec<Write> {
         writes.push(Write::new(verb, Resource::CONFIG_MAPS, &settings.namespace, "ovncilium-*", "journal"));
         writes.push(Write::new(verb, Resource::LEASES, &settings.namespace, LOCK, "lock"));
     }
+    writes.push(Write::new(
+        "delete",
+        Resource::PODS,
+        &settings.namespace,
+        "ovncilium-*",
+        "task pods of a run that died",
+    ));
     for (_, node, step) in plan.steps() {
         let node = node.map(|node| node.as_str()).unwrap_or_default();
         step_writes(&mut writes, settings, node, &step.action, chart_objects);

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `ovncilium-journal` | the header of the run: epoch, digest of the plan, phase |
 //! | `ovncilium-plan-<digest>` | the plan, gzip |
-//! | `ovncilium-attachment-<name>-<digest>` | the chart and policy modules, so that any machine can resume |
+//! | `ovncilium-attachment-<name>-<digest>-<n>` | the chart and policy modules, so that any machine can resume |
 //! | `ovncilium-record-<run>-<hash>` | steps of one node, or of the cluster, in work |
 //! | `ovncilium-shard-<run>-<n>` | closed records, sealed |
 //!

@@ -20,6 +20,8 @@ use crate::world::{Cluster, ClusterError, Filter};
 
 /// Name of the header.
 const HEADER: &str = "ovncilium-journal";
+/// Largest piece of an attachment, in bytes: base64 makes it a third larger, and a ConfigMap holds 1 MiB.
+const CHUNK: usize = 640 * 1024;
 /// Label of every ConfigMap of ours.
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
@@ -86,19 +88,6 @@ impl<'a> Store<'a> {
         Ok(Some(loaded))
     }
 
-    /// Whether a run is recorded in any namespace; for those who do not know Kube-OVN's.
-    ///
-    /// # Errors
-    /// When ConfigMaps cannot be listed.
-    pub fn find(cluster: &dyn Cluster) -> Result<Option<String>, JournalError> {
-        let filter = Filter::all().labelled(&format!("{MANAGED_BY}=ovncilium"));
-        let objects = cluster.list(&Resource::CONFIG_MAPS, &filter).map_err(JournalError::reading)?;
-        Ok(objects
-            .iter()
-            .find(|object| name_of(object) == HEADER)
-            .and_then(|object| object.pointer("/metadata/namespace")?.as_str().map(str::to_owned)))
-    }
-
     /// Make `plan` the run of this cluster. The plan and its attachments are stored first, the header last: the run
     /// exists from that write on. Replaces the header of a former run that is `replaces` it by compare and swap.
     ///
@@ -114,9 +103,13 @@ impl<'a> Store<'a> {
         let digest = plan.digest().map_err(|error| damaged("plan", &error))?;
         let text = serde_json::to_vec(plan).map_err(|error| damaged("plan", &error))?;
         let run = RunId(Digest::of(format!("{digest} {now}")).short());
-        self.put_binary(&plan_name(&digest), "plan", &compress(&text)?)?;
+        self.put_binary(&plan_name(&digest), "plan", &compress(&text)?, None)?;
         for (name, bytes) in attachments {
-            self.put_binary(&attachment_name(name, &digest), "content", bytes)?;
+            let chunks: Vec<&[u8]> = if bytes.is_empty() { vec![bytes] } else { bytes.chunks(CHUNK).collect() };
+            for (index, chunk) in chunks.iter().enumerate() {
+                let total = (chunks.len(), Digest::of(bytes));
+                self.put_binary(&attachment_name(name, &digest, index), "content", chunk, Some(total))?;
+            }
         }
         let header = Header {
             schema: SCHEMA,
@@ -158,11 +151,20 @@ impl<'a> Store<'a> {
     /// # Errors
     /// [`JournalError`] when it is not there or damaged.
     pub fn attachment(&self, header: &Header, name: &str) -> Result<Option<Vec<u8>>, JournalError> {
-        let name = attachment_name(name, &header.plan);
-        match self.get(&name)? {
-            Some(object) => binary(&object, "content", &name).map(Some),
-            None => Ok(None),
+        let first = attachment_name(name, &header.plan, 0);
+        let Some(object) = self.get(&first)? else { return Ok(None) };
+        let text = |key: &str| object.pointer("/data").and_then(|data| data.get(key)).and_then(Value::as_str);
+        let chunks: usize = text("chunks").and_then(|chunks| chunks.parse().ok()).unwrap_or(1);
+        let mut bytes = binary(&object, "content", &first)?;
+        for index in 1..chunks {
+            let name = attachment_name(name, &header.plan, index);
+            let object = self.get(&name)?.ok_or_else(|| damaged(&name, &"it is not there"))?;
+            bytes.extend(binary(&object, "content", &name)?);
         }
+        if text("sha256") != Some(Digest::of(&bytes).to_string().as_str()) {
+            return Err(damaged(&first, &"its digest is not the one it tells"));
+        }
+        Ok(Some(bytes))
     }
 
     /// Remove every ConfigMap of ours, the header last; `keep` names run whose objects and plan stay.
@@ -221,13 +223,30 @@ impl<'a> Store<'a> {
         object
     }
 
-    fn put_binary(&self, name: &str, key: &str, bytes: &[u8]) -> Result<(), JournalError> {
+    /// Store bytes, replacing what a process that died before its header may have left under the same name.
+    fn put_binary(
+        &self,
+        name: &str,
+        key: &str,
+        bytes: &[u8],
+        total: Option<(usize, Digest)>,
+    ) -> Result<(), JournalError> {
         let mut object = self.config_map(name, None);
         object["binaryData"] = json!({ key: STANDARD.encode(bytes) });
-        match self.cluster.create(&Resource::CONFIG_MAPS, &object) {
-            Ok(_) | Err(ClusterError::AlreadyExists { .. }) => Ok(()),
-            Err(error) => Err(JournalError::writing(error)),
+        if let Some((chunks, digest)) = total {
+            object["data"] = json!({ "chunks": chunks.to_string(), "sha256": digest });
         }
+        match self.cluster.create(&Resource::CONFIG_MAPS, &object) {
+            Ok(_) => return Ok(()),
+            Err(ClusterError::AlreadyExists { .. }) => {}
+            Err(error) => return Err(JournalError::writing(error)),
+        }
+        let Some(found) = self.get(name)? else { return Ok(()) };
+        if found.get("binaryData") == object.get("binaryData") && found.get("data") == object.get("data") {
+            return Ok(());
+        }
+        object["metadata"]["resourceVersion"] = json!(version_of(&found));
+        self.cluster.replace(&Resource::CONFIG_MAPS, &object).map(|_| ()).map_err(JournalError::writing)
     }
 
     fn parse<T: serde::de::DeserializeOwned>(&self, object: &Value, key: &str) -> Result<T, JournalError> {
@@ -263,8 +282,8 @@ fn plan_name(digest: &Digest) -> String {
     format!("ovncilium-plan-{}", digest.short())
 }
 
-fn attachment_name(name: &str, plan: &Digest) -> String {
-    format!("ovncilium-attachment-{name}-{}", plan.short())
+fn attachment_name(name: &str, plan: &Digest, index: usize) -> String {
+    format!("ovncilium-attachment-{name}-{}-{index}", plan.short())
 }
 
 fn compress(bytes: &[u8]) -> Result<Vec<u8>, JournalError> {

@@ -1,15 +1,19 @@
 //! Phase 0: take the lock, then begin a run or take over the one that is recorded.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
+use ovncilium_core::ids::StepId;
 use ovncilium_core::journal::State;
-use ovncilium_core::plan::{Kind, Plan};
+use ovncilium_core::plan::action::{RUN_LABEL, TASK_LABEL};
+use ovncilium_core::plan::{Kind, Plan, Resource};
+use serde_json::{Value, json};
 
-use super::{Eta, Run};
+use super::{Counter, Eta, Run};
 use crate::events::Event;
 use crate::journal::{JournalError, Ledger, Loaded, Store};
 use crate::lock::{Lock, LockError};
-use crate::world::World;
+use crate::world::{Filter, World};
 
 /// What is to be run.
 pub enum Claim<'c> {
@@ -79,13 +83,20 @@ pub fn claim<'a>(
         tell(Event::WaitingForLock { holder: holder.to_owned() });
     })?;
     match open(world, store, claim) {
-        Ok(ledger) => {
+        Ok(mut ledger) => {
+            if let Err(error) = remove_old_tasks(world, namespace, &mut ledger) {
+                let _released = lock.release();
+                return Err(error);
+            }
             tell(Event::Claimed {
                 run: ledger.head().run.to_string(),
                 epoch: ledger.head().epoch,
                 resumed: ledger.journal().done(),
             });
-            Ok(Run { world, store, lock, ledger, eta: Eta::default() })
+            let plan = Rc::new(ledger.plan().clone());
+            let count = |number| u32::try_from(number).unwrap_or(u32::MAX);
+            let counter = Counter { done: count(ledger.journal().done()), total: count(plan.steps().count()) };
+            Ok(Run { world, store, lock, ledger, plan, counter, eta: Eta::default() })
         }
         Err(error) => {
             // The cause is what counts; a lock that cannot be given back expires by itself.
@@ -93,6 +104,33 @@ pub fn claim<'a>(
             Err(error)
         }
     }
+}
+
+/// Task pods of other runs go: their process is gone, and a rollback must leave nothing.
+fn remove_old_tasks(world: World<'_>, namespace: &str, ledger: &mut Ledger<'_>) -> Result<(), ClaimError> {
+    let reading = |error| ClaimError::Journal(JournalError::reading(error));
+    let filter = Filter::in_namespace(namespace).labelled(TASK_LABEL);
+    let pods = world.cluster.list(&Resource::PODS, &filter).map_err(reading)?;
+    let text = |pod: &Value, pointer: &str| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let old: Vec<(String, String)> = pods
+        .iter()
+        .filter(|pod| {
+            let run = pod.pointer("/metadata/labels").and_then(|labels| labels.get(RUN_LABEL)).and_then(Value::as_str);
+            run != Some(ledger.head().run.as_str())
+        })
+        .map(|pod| (text(pod, "/metadata/name"), text(pod, "/metadata/uid")))
+        .collect();
+    if old.is_empty() {
+        return Ok(());
+    }
+    let step = StepId("claim/remove-old-tasks".to_owned());
+    ledger.intend("cluster", &step, json!({ "pods": old }), world.clock.now())?;
+    for (name, uid) in &old {
+        let writing = |error| ClaimError::Journal(JournalError::writing(error));
+        world.cluster.delete(&Resource::PODS.named(namespace, name), Some(uid)).map_err(writing)?;
+    }
+    ledger.done("cluster", &step, None, world.clock.now());
+    Ok(())
 }
 
 fn open<'a>(world: World<'a>, store: Store<'a>, claim: &Claim<'_>) -> Result<Ledger<'a>, ClaimError> {

@@ -1,9 +1,9 @@
 //! One lane: its steps one after the other, each looked at, announced, written, looked at again.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use ovncilium_core::ids::NodeName;
-use ovncilium_core::journal::Mark;
 use ovncilium_core::plan::{Lane, Phase, Step};
 use serde_json::Value;
 
@@ -13,6 +13,8 @@ use crate::steps::{self, Cx, Look, StepError};
 
 /// How long a request may fail for passing reasons before the run gives up.
 const PASSING: Duration = Duration::from_secs(90);
+/// How long after a write the same step may write again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Subject of the journal for a lane.
 pub(super) fn subject(lane: &Lane) -> &str {
@@ -30,6 +32,8 @@ pub(super) struct LaneState<'p> {
     reason: String,
     failing_since: Option<Duration>,
     acted: bool,
+    /// When the current step wrote last.
+    acted_at: Option<Duration>,
     /// Writes of the current step so far.
     writes: u32,
     lane_began: Option<Duration>,
@@ -46,6 +50,7 @@ impl<'p> LaneState<'p> {
             reason: String::new(),
             failing_since: None,
             acted: false,
+            acted_at: None,
             writes: 0,
             lane_began: None,
         }
@@ -67,6 +72,7 @@ impl<'p> LaneState<'p> {
         self.failing_since = None;
         self.acted = false;
         self.writes = 0;
+        self.acted_at = None;
     }
 }
 
@@ -104,6 +110,7 @@ impl Run<'_> {
             Ok(Seen::Wrote(intent)) => {
                 state.failing_since = None;
                 state.writes += 1;
+                state.acted_at = Some(now);
                 if state.writes > steps::work(&step.action).attempts() {
                     return Ok(Advance::Blocked(format!(
                         "{}: still not met after {} attempts: {intent}",
@@ -139,7 +146,7 @@ impl Run<'_> {
         tell: &mut dyn FnMut(Event),
     ) -> Result<Seen, Failed> {
         let subject = subject(state.lane);
-        let plan = self.ledger.plan().clone();
+        let plan = Rc::clone(&self.plan);
         let run = self.ledger.head().run.clone();
         let node = state.lane.node.as_ref().and_then(|name| plan.nodes.iter().find(|node| &node.name == name));
         let record = self.ledger.journal().records.get(subject).cloned();
@@ -152,10 +159,12 @@ impl Run<'_> {
             }
             Look::Wait(reason) => Ok(Seen::Waits(reason)),
             Look::Blocked(reason) => Ok(Seen::Blocked(reason)),
+            // A write is repeated after a while, not in each round.
+            Look::Act(intent) if state.acted_at.is_some_and(|at| self.world.clock.since_boot() < at + AGAIN) => {
+                Ok(Seen::Waits(progress_of(&intent)))
+            }
             Look::Act(intent) => {
-                if cx.entry().is_none()
-                    && let Err(reason) = steps::guard(&cx)?
-                {
+                if let Err(reason) = steps::guard(&cx)? {
                     return Ok(Seen::Blocked(reason));
                 }
                 if !state.acted {
@@ -165,25 +174,17 @@ impl Run<'_> {
                         what: step.action.to_string(),
                     });
                 }
-                self.make_durable(&cx, subject, step, &intent)?;
+                self.make_durable(subject, step, &intent)?;
                 work.act(&cx, &intent)?;
                 Ok(Seen::Wrote(intent))
             }
         }
     }
 
-    /// The intent must be in the journal, written by this process, before the act.
-    fn make_durable(&mut self, cx: &Cx<'_>, subject: &str, step: &Step, intent: &Value) -> Result<(), Failed> {
-        let is_there = cx.entry().is_some_and(|entry| {
-            entry.mark == Mark::Intent && entry.epoch == self.ledger.head().epoch && &entry.recorded == intent
-        });
-        if !is_there {
-            let now = self.world.clock.now();
-            self.ledger
-                .intend(subject, &step.id, intent.clone(), now)
-                .map_err(|error| Failed::Journal(error.into()))?;
-        }
-        Ok(())
+    /// The intent must be in the journal, written by this process, right before each act: its compare and swap is the fence.
+    fn make_durable(&mut self, subject: &str, step: &Step, intent: &Value) -> Result<(), Failed> {
+        let now = self.world.clock.now();
+        self.ledger.intend(subject, &step.id, intent.clone(), now).map_err(|error| Failed::Journal(error.into()))
     }
 
     fn finish(
@@ -205,8 +206,8 @@ impl Run<'_> {
         if state.is_done() {
             self.eta.measured(&phase.id, lane_took);
         }
-        let total = self.ledger.plan().steps().count();
-        let done = self.ledger.journal().done();
+        self.counter.done += 1;
+        let (done, total) = (self.counter.done as usize, self.counter.total as usize);
         let left = self.eta.left(self.ledger.plan(), self.ledger.journal());
         tell(Event::Done {
             step: step.id.clone(),

@@ -10,10 +10,11 @@ mod lane;
 pub use claim::{Claim, ClaimError, claim};
 pub use eta::Eta;
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use ovncilium_core::journal::State;
-use ovncilium_core::plan::{Kind, Phase, Stage};
+use ovncilium_core::plan::{Kind, Phase, Plan, Stage};
 
 use crate::events::Event;
 use crate::journal::{JournalError, Ledger, Store};
@@ -58,8 +59,15 @@ pub enum RunError {
     },
 }
 
-/// Asked before each stage that touches nodes: `Err` is why the run must not go on.
+/// Asked before each stage of a migration after the installation: `Err` is why the run must not go on.
 pub type Gate<'g> = dyn FnMut() -> Result<(), String> + 'g;
+
+/// Steps done and steps of the plan.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counter {
+    pub(crate) done: u32,
+    pub(crate) total: u32,
+}
 
 /// A claimed run.
 pub struct Run<'a> {
@@ -67,6 +75,9 @@ pub struct Run<'a> {
     pub(crate) store: Store<'a>,
     pub(crate) lock: Lock<'a>,
     pub(crate) ledger: Ledger<'a>,
+    /// The ledger's plan, shared so that a look need not copy it.
+    pub(crate) plan: Rc<Plan>,
+    pub(crate) counter: Counter,
     pub(crate) eta: Eta,
 }
 
@@ -104,7 +115,7 @@ impl Run<'_> {
     }
 
     fn phases(&mut self, gate: &mut Gate<'_>, tell: &mut dyn FnMut(Event)) -> Result<Ended, RunError> {
-        let plan = self.ledger.plan().clone();
+        let plan = Rc::clone(&self.plan);
         for phase in &plan.phases {
             let mut announced = false;
             for (index, stage) in phase.stages.iter().enumerate() {
@@ -116,8 +127,7 @@ impl Run<'_> {
                     tell(Event::Phase { number: phase.number, id: phase.id.clone(), title: phase.title.clone() });
                 }
                 let on_nodes = stage.lanes.iter().any(|lane| lane.node.is_some());
-                if on_nodes
-                    && plan.kind == Kind::Migrate
+                if plan.kind == Kind::Migrate
                     && phase.number >= 2
                     && let Err(reason) = gate()
                 {
@@ -153,7 +163,7 @@ impl Run<'_> {
     }
 
     fn enter(&mut self, phase: &Phase, stage: &Stage) -> Result<(), RunError> {
-        let done = u32::try_from(self.ledger.journal().done()).unwrap_or(u32::MAX);
+        let done = self.counter.done;
         let (number, title) = (phase.number, stage.title.clone());
         self.ledger.header(self.world.clock.now(), |header| {
             header.phase = number;
@@ -215,7 +225,7 @@ impl Run<'_> {
 
     fn note(&mut self, state: State, message: &str) -> Result<(), RunError> {
         self.ledger.flush_all()?;
-        let done = u32::try_from(self.ledger.journal().done()).unwrap_or(u32::MAX);
+        let done = self.counter.done;
         self.ledger.header(self.world.clock.now(), |header| {
             header.state = state;
             header.steps_done = done;

@@ -46,7 +46,7 @@ impl Work for LabelNode<'_> {
     fn act(&self, cx: &Cx<'_>, _intent: &Value) -> Result<(), StepError> {
         let reference = Resource::NODES.named("", cx.node_name()?);
         let Some(node) = cx.world.cluster.get(&reference)? else { return Ok(()) };
-        let mut patch = vec![json!({ "op": "test", "path": "/metadata/uid", "value": node.pointer("/metadata/uid") })];
+        let mut patch = vec![json!({ "op": "test", "path": "/metadata/uid", "value": cx.node.map(|node| &node.uid) })];
         if node.pointer("/metadata/labels").is_none() {
             patch.push(json!({ "op": "add", "path": "/metadata/labels", "value": {} }));
         }

@@ -59,9 +59,17 @@ impl Work for Recycle {
                 Look::wait(format!("old pods end: {}", some(&leaving)))
             });
         }
-        let batch: Vec<Value> =
-            old.iter().take(BATCH).map(|pod| json!([key(pod), text(pod, "/metadata/uid")])).collect();
-        Ok(Look::Act(json!({ "evict": batch, "left": old.len() })))
+        // Budgets may hold some for long: each round begins where the last one ended.
+        let round = cx.recorded().get("round").and_then(Value::as_u64).map_or(0, |round| round + 1);
+        let start = usize::try_from(round).unwrap_or(0).wrapping_mul(BATCH) % old.len();
+        let batch: Vec<Value> = old
+            .iter()
+            .cycle()
+            .skip(start)
+            .take(BATCH.min(old.len()))
+            .map(|pod| json!([key(pod), text(pod, "/metadata/uid")]))
+            .collect();
+        Ok(Look::Act(json!({ "evict": batch, "left": old.len(), "round": round })))
     }
 
     fn act(&self, cx: &Cx<'_>, intent: &Value) -> Result<(), StepError> {

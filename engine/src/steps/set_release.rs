@@ -2,7 +2,7 @@
 
 use ovncilium_core::Digest;
 use ovncilium_core::plan::values::values;
-use ovncilium_core::plan::{ReleaseStage, Resource};
+use ovncilium_core::plan::{Kind, ReleaseStage, Resource};
 use serde_json::{Value, json};
 
 use super::support::text;
@@ -26,6 +26,13 @@ impl Work for SetRelease {
             release.status == "deployed" && release.chart_version == settings.chart.version && release.values == wanted
         });
         if !is_there {
+            let is_first = self.0 == ReleaseStage::Staged && cx.plan.kind == Kind::Migrate && cx.entry().is_none();
+            if is_first && let Some(release) = &release {
+                return Ok(Look::Blocked(format!(
+                    "a release {}/{} exists (revision {}, {}) that this run did not make",
+                    settings.release_namespace, settings.release, release.revision, release.status
+                )));
+            }
             let digest = Digest::of(wanted.to_string());
             return Ok(Look::Act(json!({
                 "release": format!("{}/{}", settings.release_namespace, settings.release),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use ovncilium_cluster::{Access, KubeCluster, SystemClock};
+use ovncilium_core::facts::Facts;
 use ovncilium_core::facts::intent::Action;
 use ovncilium_core::journal::State;
 use ovncilium_core::plan::migrate::NoPlan;
@@ -32,10 +33,12 @@ pub const POLICIES: &str = "policies";
 pub fn run(args: &Migrate, connection: &Connection) -> Result<ExitCode, Failure> {
     let access = connect::resolve(connection)?;
     let cluster = KubeCluster::connect(&access)?;
-    if let Some(namespace) = Store::find(&cluster)?
-        && let Some(loaded) = Store::new(&cluster, &namespace).load()?
+    let facts = facts::collect(&cluster, &access, args.chart.helm.as_deref(), &args.choose.release_namespace)?;
+    let namespace = facts::kube_ovn_namespace(&facts)?;
+    if let Some(loaded) = Store::new(&cluster, &namespace).load()?
         && loaded.journal.header.state != State::Done
     {
+        trustworthy(&loaded.plan, &namespace, &facts)?;
         if loaded.journal.header.kind == Kind::Rollback {
             return Err(Failure::new(
                 ExitCode::Paused,
@@ -45,16 +48,15 @@ pub fn run(args: &Migrate, connection: &Connection) -> Result<ExitCode, Failure>
         }
         return resume(args, &access, &cluster, &namespace, loaded.plan, &loaded.journal.header);
     }
-    begin(args, &access, &cluster)
+    begin(args, &access, &cluster, facts)
 }
 
-fn begin(args: &Migrate, access: &Access, cluster: &KubeCluster) -> Result<ExitCode, Failure> {
+fn begin(args: &Migrate, access: &Access, cluster: &KubeCluster, collected: Facts) -> Result<ExitCode, Failure> {
     let sources = policies::Sources::read(&args.policies)?;
     let catalog = sources.catalog()?;
     let saved = args.plan.as_deref().map(plan::read).transpose()?;
     let (chart_args, choose) = asked(args, saved.as_ref());
     let charts = chart::helm_for(&chart_args, Some(access), Some(&sources))?;
-    let collected = facts::collect(cluster, access, args.chart.helm.as_deref(), &choose.release_namespace)?;
     let now = Timestamp::now();
     if let Some(saved) = &saved {
         must_fit(saved, &*charts, &collected)?;
@@ -64,15 +66,16 @@ fn begin(args: &Migrate, access: &Access, cluster: &KubeCluster) -> Result<ExitC
         ui::say(&CheckReport::new(&made.facts, made.evaluation.clone()).text(&ui::Colour, false));
         return Err(failure);
     }
-    let plan = match (saved, made.plan) {
-        (Some(saved), _) => saved,
-        (None, Ok(plan)) => plan,
-        (None, Err(NoPlan::AlreadyChained)) => {
+    // A saved plan is only as good as a fresh one: what refuses a plan now refuses it too.
+    let plan = match made.plan {
+        Ok(fresh) => saved.unwrap_or(fresh),
+        Err(NoPlan::AlreadyChained) => {
             ui::say(&NoPlan::AlreadyChained.to_string());
             return Ok(ExitCode::Done);
         }
-        (None, Err(error)) => return Err(error.into()),
+        Err(error) => return Err(error.into()),
     };
+    same_modules(&plan, &catalog)?;
     migrate::check_permissions(&made.facts)?;
     ui::say(&PlanReport::new(&plan).text(&ui::Colour));
     ask(args.yes, "Carry this plan out?")?;
@@ -114,6 +117,42 @@ fn must_fit(plan: &Plan, charts: &dyn Charts, facts: &ovncilium_core::facts::Fac
     Ok(())
 }
 
+/// The modules that judged a plan must be those that judge its run.
+fn same_modules(plan: &Plan, catalog: &Catalog) -> Result<(), Failure> {
+    let here: Vec<_> = catalog.digests().into_iter().map(|(_, digest)| digest).collect();
+    match plan.modules.iter().find(|pin| !here.contains(&pin.module)) {
+        None => Ok(()),
+        Some(pin) => Err(Failure::new(
+            ExitCode::Paused,
+            format!("the plan was judged by `{}` {}, which is not among the modules here", pin.policy, pin.module),
+            NextStep::Edit(format!(
+                "use ovncilium {} with the same --policy and --config, or make a new plan",
+                plan.written_by
+            )),
+        )),
+    }
+}
+
+/// What a cluster has recorded is only gone on with if it is a plan of ours for this cluster.
+pub fn trustworthy(plan: &Plan, namespace: &str, facts: &Facts) -> Result<(), Failure> {
+    let cluster = migrate::cluster_uid(facts);
+    let wrong = if plan.settings.namespace != namespace {
+        Some(format!("it is for a Kube-OVN in {}, this one is in {namespace}", plan.settings.namespace))
+    } else if plan.cluster != cluster {
+        Some(format!("it is for cluster {}, this is {cluster}", plan.cluster))
+    } else {
+        lint::lint(plan).first().map(ToString::to_string)
+    };
+    match wrong {
+        None => Ok(()),
+        Some(why) => Err(Failure::new(
+            ExitCode::Refused,
+            format!("the plan that is recorded in this cluster cannot be trusted: {why}"),
+            NextStep::Read("docs/runbook.md, \"A damaged journal\"".to_owned()),
+        )),
+    }
+}
+
 fn resume(
     args: &Migrate,
     access: &Access,
@@ -133,6 +172,8 @@ fn resume(
     };
     let charts = travelled_chart(&store, header, &args.chart, access, Some(&sources))?;
     let catalog = sources.catalog()?;
+    same_modules(&plan, &catalog)?;
+    ui::say(&PlanReport::new(&plan).text(&ui::Colour));
     ask(args.yes, "Go on with it?")?;
     carry_out(access, cluster, &*charts, &plan, &catalog, &Claim::Resume, args.chart.helm.as_deref())
 }
@@ -156,7 +197,10 @@ fn asked(args: &Migrate, saved: Option<&Plan>) -> (Chart, Choose) {
     let (mut chart, mut choose) = (args.chart.clone(), args.choose.clone());
     if let Some(plan) = saved {
         let settings = &plan.settings;
-        chart.chart = chart.chart.or_else(|| Some(settings.chart.location.clone()));
+        if chart.chart.is_none() {
+            chart.chart = Some(settings.chart.location.clone());
+            chart.chart_version = Some(settings.chart.version.clone());
+        }
         chart.cluster_pool.clone_from(&settings.cluster_pool);
         choose = Choose {
             release: settings.release.clone(),

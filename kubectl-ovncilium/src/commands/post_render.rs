@@ -8,7 +8,7 @@ use ovncilium_cluster::KubeCluster;
 use ovncilium_core::ExitCode;
 use ovncilium_core::facts::Facts;
 use ovncilium_helm_plugin::{
-    ClusterChoice, ClusterFlags, Environment, FactsSource, Kubeconfig, Mode, Options, Streams, Trouble,
+    ClusterChoice, ClusterFlags, Environment, FactsSource, Kubeconfig, Mode, Options, Streams, Trouble, refuse,
     run as post_render,
 };
 use ovncilium_policy_host::{EvaluateOptions, evaluate};
@@ -25,7 +25,11 @@ pub fn run(args: &PostRender, connection: &Connection) -> ExitCode {
     };
     let catalog = match sources.and_then(|sources| sources.catalog()) {
         Ok(catalog) => catalog,
-        Err(failure) => return failure.show(),
+        Err(failure) => {
+            let stderr = std::io::stderr();
+            let report = args.report.as_deref();
+            return refuse(&Trouble::from(failure), report, &Environment::current(), &mut stderr.lock());
+        }
     };
     let mode = match (args.offline, args.mode) {
         (true, _) => Mode::Offline,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use ovncilium_cluster::{Access, KubeCluster, SystemClock};
 use ovncilium_core::journal::State;
-use ovncilium_core::plan::{Kind, Plan, rollback};
+use ovncilium_core::plan::{Kind, Plan, migrate, rollback};
 use ovncilium_core::report::PlanReport;
 use ovncilium_core::{ExitCode, NextStep};
 use ovncilium_engine::Charts;
@@ -13,7 +13,7 @@ use ovncilium_engine::journal::{Loaded, Store};
 use ovncilium_engine::run::{Claim, Ended, claim};
 use ovncilium_engine::world::World;
 
-use super::migrate::{CHART, ask, finish, travelled_chart};
+use super::migrate::{CHART, ask, finish, travelled_chart, trustworthy};
 use crate::cli::{Chart, Connection, Rollback};
 use crate::failure::Failure;
 use crate::input::{chart, connection as connect, facts};
@@ -23,17 +23,16 @@ use crate::ui;
 pub fn run(args: &Rollback, connection: &Connection) -> Result<ExitCode, Failure> {
     let access = connect::resolve(connection)?;
     let cluster = KubeCluster::connect(&access)?;
-    let recorded = match Store::find(&cluster)? {
-        Some(namespace) => Store::new(&cluster, &namespace).load()?.map(|loaded| (namespace, loaded)),
-        None => None,
-    };
-    let Some((namespace, loaded)) = recorded else {
+    let facts = facts::collect(&cluster, &access, args.helm.as_deref(), facts::RELEASE_NAMESPACE)?;
+    let namespace = facts::kube_ovn_namespace(&facts)?;
+    let Some(loaded) = Store::new(&cluster, &namespace).load()? else {
         return Err(Failure::new(
             ExitCode::Usage,
             "no run of ours is recorded in this cluster: there is nothing to roll back",
             NextStep::Command("kubectl ovncilium status".to_owned()),
         ));
     };
+    trustworthy(&loaded.plan, &namespace, &facts)?;
     let store = Store::new(&cluster, &namespace);
     let header = loaded.journal.header.clone();
     let flags = Chart { helm: args.helm.clone(), ..Chart::default() };
@@ -64,6 +63,7 @@ fn make(
 ) -> Result<Plan, Failure> {
     let settings = loaded.plan.settings.clone();
     let facts = facts::collect(cluster, access, args.helm.as_deref(), &settings.release_namespace)?;
+    migrate::check_permissions(&facts)?;
     let objects = chart::objects(charts, &settings)?;
     Ok(rollback::rollback(&facts, settings, &objects, loaded.plan.modules.clone(), Timestamp::now())?)
 }

@@ -18,7 +18,8 @@ use crate::ui;
 pub fn run(args: &Status, connection: &Connection) -> Result<ExitCode, Failure> {
     let access = connect::resolve(connection)?;
     let cluster = KubeCluster::connect(&access)?;
-    let recorded = match Store::find(&cluster)? {
+    let mut facts = facts::collect(&cluster, &access, None, facts::RELEASE_NAMESPACE)?;
+    let recorded = match facts::kube_ovn_namespace(&facts).ok() {
         Some(namespace) => {
             let lease = cluster.get(&Resource::LEASES.named(&namespace, LOCK))?;
             let holder = lease.as_ref().and_then(|lease| alive(lease, jiff::Timestamp::now()));
@@ -26,7 +27,11 @@ pub fn run(args: &Status, connection: &Connection) -> Result<ExitCode, Failure> 
         }
         None => None,
     };
-    let facts = facts::collect(&cluster, &access, None, facts::RELEASE_NAMESPACE)?;
+    if let Some((loaded, _)) = &recorded
+        && loaded.plan.settings.release_namespace != facts::RELEASE_NAMESPACE
+    {
+        facts = facts::collect(&cluster, &access, None, &loaded.plan.settings.release_namespace)?;
+    }
     let (loaded, holder) = recorded.map_or((None, None), |(loaded, holder)| (Some(loaded), holder));
     let report = StatusReport::new(loaded.as_ref().map(|l| (&l.journal, &l.plan)), holder, &facts);
     match args.output {

@@ -7,7 +7,7 @@ use ovncilium_cluster::{Access, KubeCluster, SystemClock, helm};
 use ovncilium_core::facts::intent::{Action, Intent};
 use ovncilium_core::facts::{Facts, Known, Source, Subject, derive, file, manifests};
 use ovncilium_core::ids::{NodeName, RunId};
-use ovncilium_core::plan::migrate::CHAINED_CONF;
+use ovncilium_core::plan::migrate::{CHAINED_CONF, NoPlan, check_permissions};
 use ovncilium_core::{Digest, ExitCode, NextStep};
 use ovncilium_engine::collect;
 use ovncilium_engine::node_task::TaskSettings;
@@ -42,7 +42,7 @@ pub fn live(
 fn look_at_nodes(facts: &mut Facts, cluster: &KubeCluster) -> Result<(), Failure> {
     let clock = SystemClock::new().map_err(|error| Failure::of(ExitCode::Internal, &error, None))?;
     let installation = match facts.kube_ovn.value.as_result() {
-        Ok(kube_ovn) => kube_ovn.the_one().map_err(ovncilium_core::plan::migrate::NoPlan::from)?,
+        Ok(kube_ovn) => kube_ovn.the_one().map_err(NoPlan::from)?,
         Err(_) => return Ok(()),
     };
     let Some(nodes) = facts.nodes.value.known() else { return Ok(()) };
@@ -80,6 +80,23 @@ pub fn collect(
     let mut facts = collect::collect(cluster, &options)?;
     facts.tools = Subject::known(helm::tools(helm), now);
     Ok(facts)
+}
+
+/// Namespace of the one Kube-OVN: where journal and lock live. Nowhere else is a journal looked for, since who may write there
+/// could bring the cluster down anyway.
+///
+/// # Errors
+/// Kube-OVN could not be read, there is none, or more than one.
+pub fn kube_ovn_namespace(facts: &Facts) -> Result<String, Failure> {
+    let kube_ovn = match facts.kube_ovn.value.as_result() {
+        Ok(kube_ovn) => kube_ovn,
+        Err(reason) => {
+            // What may not be read is better told as what must be allowed.
+            check_permissions(facts)?;
+            return Err(NoPlan::Unknown { subject: "kube-ovn", reason: reason.to_owned() }.into());
+        }
+    };
+    Ok(kube_ovn.the_one().map_err(NoPlan::from)?.namespace.clone())
 }
 
 /// Facts of a snapshot file.

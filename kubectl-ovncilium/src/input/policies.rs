@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use ovncilium_core::facts::Facts;
 use ovncilium_core::plan::ModulePin;
@@ -16,6 +18,25 @@ use super::files;
 use crate::cli::Policies;
 use crate::failure::Failure;
 
+/// Bytes that are base64 in JSON, not a list of numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+struct Bytes(Vec<u8>);
+
+impl From<Bytes> for String {
+    fn from(bytes: Bytes) -> Self {
+        STANDARD.encode(bytes.0)
+    }
+}
+
+impl TryFrom<String> for Bytes {
+    type Error = base64::DecodeError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        STANDARD.decode(text).map(Self)
+    }
+}
+
 /// The modules that judge, as bytes: what a plan takes along so that any machine can go on with it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Sources {
@@ -24,7 +45,7 @@ pub struct Sources {
     /// The policy file of `--config`.
     config: Option<Config>,
     /// Built-in modules taken from a directory, by file name; absent when they are the binary's own.
-    directory: Option<BTreeMap<String, Vec<u8>>>,
+    directory: Option<BTreeMap<String, Bytes>>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,14 +53,14 @@ struct Module {
     name: String,
     pin: Option<Digest>,
     /// Its bytes, or why they cannot be read.
-    bytes: Result<Vec<u8>, String>,
+    bytes: Result<Bytes, String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Config {
     file: String,
     text: String,
-    modules: BTreeMap<String, Result<Vec<u8>, String>>,
+    modules: BTreeMap<String, Result<Bytes, String>>,
 }
 
 impl Sources {
@@ -59,7 +80,7 @@ impl Sources {
                     )),
                 )
             })?;
-            let bytes = std::fs::read(file).map_err(|error| error.to_string());
+            let bytes = std::fs::read(file).map(Bytes).map_err(|error| error.to_string());
             sources.modules.push(Module { name: file.to_owned(), pin, bytes });
         }
         if let Some(path) = &flags.config {
@@ -78,11 +99,12 @@ impl Sources {
     pub fn catalog(&self) -> Result<Catalog, Failure> {
         let mut catalog = match &self.directory {
             None => Catalog::builtin(),
-            Some(files) => Catalog::builtin_from(|name| Ok(files.get(name).cloned())),
+            Some(files) => Catalog::builtin_from(|name| Ok(files.get(name).map(|bytes| bytes.0.clone()))),
         };
         if let Some(config) = &self.config {
-            let parsed = PolicyConfig::parse(&config.file, &config.text, |name| {
-                config.modules.get(name).cloned().unwrap_or_else(|| Err("it did not travel with the plan".to_owned()))
+            let parsed = PolicyConfig::parse(&config.file, &config.text, |name| match config.modules.get(name) {
+                Some(bytes) => bytes.clone().map(|bytes| bytes.0),
+                None => Err("it did not travel with the plan".to_owned()),
             })
             .map_err(|error| {
                 Failure::of(
@@ -95,7 +117,7 @@ impl Sources {
         }
         for module in &self.modules {
             catalog = match &module.bytes {
-                Ok(bytes) => catalog.with_module(bytes.clone(), &module.name, module.pin),
+                Ok(bytes) => catalog.with_module(bytes.0.clone(), &module.name, module.pin),
                 Err(why) => catalog.with_absent(&module.name, why),
             };
         }
@@ -111,13 +133,13 @@ fn read_config(path: &Path) -> Result<Config, Failure> {
     // Read once to learn which modules it names; what is wrong with it is told when the catalog is made.
     let _parsed = PolicyConfig::parse(&file, &text, |name| {
         let bytes = std::fs::read(folder.join(PathBuf::from(name))).map_err(|error| error.to_string());
-        modules.insert(name.to_owned(), bytes.clone());
+        modules.insert(name.to_owned(), bytes.clone().map(Bytes));
         bytes
     });
     Ok(Config { file, text, modules })
 }
 
-fn read_directory(directory: &Path) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+fn read_directory(directory: &Path) -> Result<BTreeMap<String, Bytes>, Failure> {
     let unreadable = |error: std::io::Error| {
         Failure::new(
             ExitCode::Usage,
@@ -130,7 +152,7 @@ fn read_directory(directory: &Path) -> Result<BTreeMap<String, Vec<u8>>, Failure
         let entry = entry.map_err(unreadable)?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if name.ends_with(".wasm") || name == "digests.json" {
-            files.insert(name, std::fs::read(entry.path()).map_err(unreadable)?);
+            files.insert(name, Bytes(std::fs::read(entry.path()).map_err(unreadable)?));
         }
     }
     Ok(files)

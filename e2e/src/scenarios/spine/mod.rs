@@ -19,7 +19,10 @@ mod town;
 
 use std::{env, sync::mpsc, thread, time::Instant};
 
-use crate::{tools::Tools, verdict::Tests};
+use crate::{
+    tools::Tools,
+    verdict::{Tests, expect},
+};
 use charts::Charts;
 use program::{Helm, Program};
 use teller::{Teller, Told};
@@ -57,6 +60,12 @@ fn play(tools: &Tools, tests: &mut Tests<'_>) {
     let stage = Stage { tools, program: &program, charts: &charts };
     let only = env::var("OVNCILIUM_SPINE").unwrap_or_default();
     let chosen = |name: &str| only.is_empty() || only.split(',').any(|one| one == name);
+    let known = |one: &str| one.is_empty() || STORIES.iter().any(|(name, _)| *name == one);
+    tests.run("knows_the_chosen_stories", || {
+        expect(only.split(',').all(known), || {
+            format!("OVNCILIUM_SPINE={only}: there are {:?}", STORIES.map(|(name, _)| name))
+        })
+    });
     thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
         for (name, story) in STORIES.iter().filter(|(name, _)| chosen(name)) {
