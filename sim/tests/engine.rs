@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ovncilium_core::ids::RunId;
-use ovncilium_core::journal::State;
+use ovncilium_core::journal::{HEADER_LIMIT, RECORD_LIMIT, SHARD_LIMIT, State};
 use ovncilium_core::plan::migrate::{Choices, migrate, settings};
 use ovncilium_core::plan::rollback::rollback;
 use ovncilium_core::plan::{Plan, Resource};
@@ -129,6 +129,11 @@ fn every_act_is_preceded_by_its_intent() {
     for write in sim.log().into_iter().skip(start).filter(|write| write.user == User::Engine) {
         let text = write.request.to_string();
         let object = write.object.to_string();
+        let size = |key: &str| write.request["data"][key].as_str().unwrap_or_default().len();
+        assert!(
+            size("header") <= HEADER_LIMIT && size("record") <= RECORD_LIMIT && size("records") <= SHARD_LIMIT,
+            "{object}"
+        );
         if object.contains("ovncilium-record") {
             intents.push_str(&text);
         } else if !object.contains("ovncilium-") {

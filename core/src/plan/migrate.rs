@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use crate::facts::Facts;
 use crate::facts::kube_ovn::{Installation, Owner};
 use crate::facts::workloads::Pod;
-use crate::ids::NodeName;
 use crate::outcome::NextStep;
 
 use super::action::{AGENT_LABEL, CHAIN_CONFIG, Chain, ENFORCE_CONFIG, ENFORCE_LABEL, RECYCLE_ANNOTATION};
@@ -518,9 +517,4 @@ fn consequences(pods: &[Pod], network_policies: &[String]) -> Vec<String> {
         ));
     }
     lines
-}
-
-/// Nodes of a plan by name, for those who only have the name.
-pub fn node<'a>(plan: &'a Plan, name: &NodeName) -> Option<&'a PlannedNode> {
-    plan.nodes.iter().find(|node| &node.name == name)
 }

@@ -20,9 +20,9 @@ pub(super) struct Recycle(pub(super) Chain);
 
 /// When new pods of this node began to be what they must be: creation of its last canary.
 fn since(record: Option<&Record>, chain: Chain) -> Option<&str> {
-    let wanted = match chain {
-        Chain::Chained => ["canary-again/canary/", "cut-over/canary/"],
-        Chain::Plain => ["go-back/canary/", "go-back/canary/"],
+    let wanted: &[&str] = match chain {
+        Chain::Chained => &["canary-again/canary/", "cut-over/canary/"],
+        Chain::Plain => &["go-back/canary/"],
     };
     record?
         .entries
