@@ -286,5 +286,13 @@ fn an_edited_plan_is_refused() {
         }
     });
     assert!(without_label.contains("a file is retired while the label would write it again"), "{without_label}");
+    let without_review = broken(&|plan| {
+        for stage in plan.phases.iter_mut().flat_map(|phase| &mut phase.stages) {
+            for lane in &mut stage.lanes {
+                lane.steps.retain(|step| step.action != Action::ReviewDrops);
+            }
+        }
+    });
+    assert!(without_review.contains("a node enforces before what it would drop was reviewed"), "{without_review}");
     assert!(broken(&|plan| plan.schema = 99).contains("schema 99"));
 }

@@ -128,7 +128,7 @@ impl<'a> Lock<'a> {
     ///
     /// # Errors
     /// [`LockError::Cluster`].
-    pub fn release(self) -> Result<(), LockError> {
+    pub fn release(&self) -> Result<(), LockError> {
         let uid = self.object.pointer("/metadata/uid").and_then(Value::as_str);
         self.world
             .cluster

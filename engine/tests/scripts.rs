@@ -7,7 +7,7 @@ use std::process::Command;
 
 use ovncilium_core::Digest;
 use ovncilium_core::facts::conflists::ConfDir;
-use ovncilium_engine::node_task::{Answer, Task, conf_dir, retired};
+use ovncilium_engine::node_task::{Answer, Drops, Task, conf_dir, retired};
 use tempfile::TempDir;
 
 const KUBE_OVN: &str = r#"{"name":"kube-ovn","cniVersion":"0.3.1","plugins":[{"type":"kube-ovn"},{"type":"portmap"}]}"#;
@@ -180,4 +180,68 @@ fn cleanup_runs_the_tool_of_the_image_and_removes_our_retired_file() {
     assert_eq!((code, Answer::parse(&text)), (0, Ok(vec![Answer::Cleaned])));
     assert!(!conf.path().join("01-cilium.conflist.ovncilium-retired").exists());
     assert!(conf.path().join("01-kube-ovn.conflist").exists());
+}
+
+/// What `hubble observe -o compact` (hubble 1.18.2) prints of audited flows; its last line is no flow.
+const AUDITED: &str = "\
+Nov 25 05:00:00.100: 172.30.0.21:40000 (world) -> 10.16.0.5:8080 (ID:1234) policy-verdict:none INGRESS AUDITED (TCP Flags: SYN)
+Nov  5 05:00:01.100: 172.30.0.21:40001 (world) -> 10.16.0.5:8080 (ID:1234) policy-verdict:none INGRESS AUDITED (TCP Flags: SYN)
+Nov 25 05:00:00.100: 10.16.0.9:40000 (ID:7777) <> 10.16.0.5:53 (ID:1234) policy-verdict:none INGRESS AUDITED (UDP)
+Nov 25 05:00:00.100: 10.16.0.9:40010 (ID:7777) <> 10.16.0.5:53 (ID:1234) policy-verdict:none INGRESS AUDITED (UDP)
+Nov 25 05:00:00.100: 10.16.0.9:40020 (ID:7777) <> 10.16.0.5:53 (ID:1234) policy-verdict:none INGRESS AUDITED (UDP)
+Nov 25 05:00:00.100: 10.16.0.9 (ID:7777) <> 10.16.0.5 (ID:1234) policy-verdict:none INGRESS AUDITED (ICMP)
+Nov 25 05:00:00.100: [fd00::5]:80 (ID:1234) <- [fd00::9]:40001 (ID:7777) policy-verdict:none EGRESS AUDITED (TCP)
+EVENTS LOST: HUBBLE_RING_BUFFER CPU(0) 3
+";
+
+/// Run `observe.sh` with a `hubble` that does this.
+fn observed(hubble: &str) -> (i32, String) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let bin = tempfile::tempdir().unwrap();
+    let program = bin.path().join("hubble");
+    std::fs::write(&program, format!("#!/bin/sh\n{hubble}\n")).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.path().display(), std::env::var("PATH").unwrap());
+    run(Task::Observe, bin.path(), &[("PATH", &path), ("WATCH", "1")])
+}
+
+#[test]
+fn observe_counts_what_would_be_dropped_and_tells_reserved_identities_first() {
+    let (code, text) = observed(&format!("cat <<'END'\n{AUDITED}END"));
+    assert_eq!(code, 0, "{text}");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(
+        lines[..3],
+        [
+            "audited 4",
+            "drop 2 INGRESS 172.30.0.21 world 10.16.0.5:8080",
+            "drop 3 INGRESS 10.16.0.9 ID:7777 10.16.0.5:53"
+        ]
+    );
+    assert!(lines.contains(&"drop 1 INGRESS 10.16.0.9 ID:7777 10.16.0.5"), "{text}");
+    assert!(lines.contains(&"drop 1 EGRESS fd00::9 ID:7777 [fd00::5]:80"), "{text}");
+    let drops = Drops::of(&Answer::parse(&text).unwrap()).unwrap();
+    assert_eq!((drops.told.len(), drops.untold), (4, 0));
+}
+
+#[test]
+fn observe_that_could_not_ask_is_no_answer() {
+    let (code, text) = observed("echo 'rpc error: code = Unavailable' >&2; exit 1");
+    assert_eq!((code, text.as_str()), (1, "rpc error: code = Unavailable\n"));
+    assert_eq!(observed("exit 127").0, 1);
+    assert_eq!(observed("exit 0"), (0, "audited 0\n".to_owned()), "nothing was seen");
+    let (code, text) = observed(&format!("sed -n 1p <<'END'\n{AUDITED}END\nexec tail -f /dev/null"));
+    assert_eq!((code, text.lines().next()), (0, Some("audited 1")), "it follows until its time is over");
+}
+
+#[test]
+fn observe_keeps_its_answer_below_the_limit_and_says_how_much_is_left() {
+    let many = (0..300).map(|n| {
+        format!("Nov 25 05:00:00.100: 192.168.{}.{}:40000 (ID:1677721{n}) -> 10.16.200.5:65535 (ID:16777216) policy-verdict:none INGRESS AUDITED (TCP Flags: SYN)\n", n / 200, n % 200)
+    });
+    let (code, text) = observed(&format!("cat <<'END'\n{}END", many.collect::<String>()));
+    assert_eq!(code, 0);
+    assert!(text.len() < 4000, "{} bytes", text.len());
+    let drops = Drops::of(&Answer::parse(&text).unwrap()).unwrap();
+    assert_eq!((drops.told.len() + drops.untold, drops.may_hide_nodes()), (300, false));
 }

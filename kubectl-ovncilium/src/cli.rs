@@ -238,6 +238,9 @@ pub struct Migrate {
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
+    /// Enforce although Cilium will drop what the paused run has shown (never what comes from nodes)
+    #[arg(long)]
+    pub accept_drops: bool,
     #[command(flatten)]
     pub chart: Chart,
     #[command(flatten)]

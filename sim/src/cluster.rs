@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use ovncilium_core::plan::{ChartRef, ObjectRef, Resource};
-use ovncilium_engine::world::{Charts, ChartsError, Clock, Cluster, ClusterError, Eviction, Filter, Release, World};
+use ovncilium_engine::world::{
+    Charts, ChartsError, Clock, Cluster, ClusterError, Eviction, Filter, Heartbeat, Release, World,
+};
 use serde_json::Value;
 
 use crate::actors::{Actors, PretendNodes};
@@ -239,11 +241,17 @@ impl Charts for SimCluster {
         self.helm()?.release(release, namespace)
     }
 
-    fn upgrade(&self, release: &str, namespace: &str, values: &Value) -> Result<(), ChartsError> {
-        self.helm()?.upgrade(release, namespace, values)
+    fn upgrade(
+        &self,
+        release: &str,
+        namespace: &str,
+        values: &Value,
+        beat: &mut Heartbeat<'_>,
+    ) -> Result<(), ChartsError> {
+        self.helm()?.upgrade(release, namespace, values, beat)
     }
 
-    fn uninstall(&self, release: &str, namespace: &str) -> Result<(), ChartsError> {
-        self.helm()?.uninstall(release, namespace)
+    fn uninstall(&self, release: &str, namespace: &str, beat: &mut Heartbeat<'_>) -> Result<(), ChartsError> {
+        self.helm()?.uninstall(release, namespace, beat)
     }
 }

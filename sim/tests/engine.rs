@@ -193,6 +193,50 @@ fn kill_at(first: usize, writes: impl Iterator<Item = usize>, when: When, wanted
     killed
 }
 
+/// Go on with the recorded run, drops accepted or not.
+fn resume(sim: &SimCluster, accepts_drops: bool) -> Ended {
+    let run = claim(sim.world(), "kube-system", "somebody", &Claim::Resume, &mut |_| {}).unwrap();
+    run.accepting_drops(accepts_drops).carry_out(&mut || Ok(()), &mut |_| {}).unwrap()
+}
+
+/// Whether any node enforces, told by its label.
+fn enforces(sim: &SimCluster) -> bool {
+    let nodes = sim.world().cluster.list(&Resource::NODES, &ovncilium_engine::world::Filter::all()).unwrap();
+    nodes.iter().any(|node| node["metadata"]["labels"]["ovncilium.io/enforce"] == "true")
+}
+
+#[test]
+fn what_enforcement_would_drop_stops_it_until_it_is_accepted() {
+    let sim = SimCluster::example(6).unwrap();
+    let plan = migration(sim.world());
+    sim.nodes_mut().node("worker-2").would_drop = vec!["4 INGRESS 10.16.0.200 ID:7777 10.16.0.201:5432".to_owned()];
+    let Ok(Ended::Paused(reason)) = process(&sim, Some(&plan)) else { panic!("it went on") };
+    assert!(
+        reason.contains("10.16.0.200 → 10.16.0.201:5432, 4 times") && reason.contains("--accept-drops"),
+        "{reason}"
+    );
+    assert!(matches!(resume(&sim, false), Ended::Paused(again) if again == reason), "asked again, it says the same");
+    assert!(!enforces(&sim));
+    assert_eq!(resume(&sim, true), Ended::Done);
+    let journal = Journal::new(sim.world().cluster, "kube-system").load().unwrap().unwrap().journal;
+    assert!(serde_json::to_string(&journal).unwrap().contains("accepted-drops"), "who accepted what is recorded");
+}
+
+#[test]
+fn what_comes_from_a_node_stops_it_accepted_or_not() {
+    let sim = SimCluster::example(7).unwrap();
+    let plan = migration(sim.world());
+    let node = sim.world().cluster.list(&Resource::NODES, &ovncilium_engine::world::Filter::all()).unwrap().remove(0);
+    let address = node["status"]["addresses"][0]["address"].as_str().unwrap().to_owned();
+    sim.nodes_mut().node("worker-1").would_drop = vec![format!("12 INGRESS {address} world 10.16.0.201:8080")];
+    let Ok(Ended::Paused(reason)) = process(&sim, Some(&plan)) else { panic!("it went on") };
+    assert!(reason.contains(&format!("{address} as world")), "{reason}");
+    assert!(matches!(resume(&sim, true), Ended::Paused(_)), "accepting does not help");
+    assert!(!enforces(&sim));
+    sim.nodes_mut().node("worker-1").would_drop.clear();
+    assert_eq!(resume(&sim, false), Ended::Done, "mended, it goes on: the agent is asked again");
+}
+
 #[test]
 fn a_second_operator_is_kept_out_and_a_dead_one_is_replaced() {
     let sim = SimCluster::example(4).unwrap();

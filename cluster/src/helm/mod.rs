@@ -18,7 +18,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use ovncilium_core::plan::ChartRef;
-use ovncilium_engine::world::{Charts, ChartsError, Release};
+use ovncilium_engine::world::{Charts, ChartsError, Heartbeat, Release};
 use serde_json::Value;
 
 pub use binary::{Binary, MINIMUM, tools};
@@ -137,7 +137,11 @@ impl HelmCli {
     }
 
     fn run(&self, args: &[&str]) -> Result<Vec<u8>, ChartsError> {
-        process::run(&self.isolated()?.args(args).args(self.context()))
+        process::run(&self.on_cluster(args)?)
+    }
+
+    fn on_cluster(&self, args: &[&str]) -> Result<Invocation, ChartsError> {
+        Ok(self.isolated()?.args(args).args(self.context()))
     }
 
     /// Named although it is the current one, so that a post-renderer that looks at helm's flags sees it.
@@ -176,10 +180,16 @@ impl Charts for HelmCli {
         Ok(release::find(self, release, namespace)?.map(|found| found.release))
     }
 
-    fn upgrade(&self, release: &str, namespace: &str, values: &Value) -> Result<(), ChartsError> {
+    fn upgrade(
+        &self,
+        release: &str,
+        namespace: &str,
+        values: &Value,
+        beat: &mut Heartbeat<'_>,
+    ) -> Result<(), ChartsError> {
         let helm4 = self.binary()?.is_helm4();
         let chart = self.opened()?;
-        let before = release::settle(self, release, namespace)?;
+        let before = release::settle(self, release, namespace, beat)?;
         let report = self.dir.path().join("report.txt");
         let _ = fs::remove_file(&report);
         let mut invocation = self
@@ -203,14 +213,14 @@ impl Charts for HelmCli {
         if let Some(renderer) = &self.options.post_renderer {
             invocation = invocation.args(renderer.prepare(helm4, &self.dir.path().join("plugins"))?);
         }
-        process::run(&invocation).map(|_| ())
+        process::run_with(&invocation, beat).map(|_| ())
     }
 
-    fn uninstall(&self, release: &str, namespace: &str) -> Result<(), ChartsError> {
-        if release::await_end(self, release, namespace)?.is_none() {
+    fn uninstall(&self, release: &str, namespace: &str, beat: &mut Heartbeat<'_>) -> Result<(), ChartsError> {
+        if release::await_end(self, release, namespace, beat)?.is_none() {
             return Ok(());
         }
-        let outcome = self.run(&["uninstall", release, "--namespace", namespace]);
+        let outcome = release::uninstall(self, release, namespace, beat);
         match outcome {
             // Somebody else was faster.
             Err(_) if release::find(self, release, namespace).is_ok_and(|found| found.is_none()) => Ok(()),

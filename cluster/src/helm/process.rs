@@ -11,11 +11,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use ovncilium_engine::world::ChartsError;
+use ovncilium_engine::world::{ChartsError, Heartbeat};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 /// How long a helm that was told to end may take to say so in its release.
 const LAST_WORDS: Duration = Duration::from_secs(10);
+/// How often the caller's heartbeat is called.
+const BEAT: Duration = Duration::from_secs(1);
 /// Longest message taken from helm.
 const MESSAGE_LIMIT: usize = 8000;
 
@@ -84,6 +86,14 @@ impl Invocation {
 /// # Errors
 /// [`ChartsError::Failed`] with helm's words, or the post-renderer's.
 pub(super) fn run(invocation: &Invocation) -> Result<Vec<u8>, ChartsError> {
+    run_with(invocation, &mut || Ok(()))
+}
+
+/// Runs it with a heartbeat; when that fails, helm is told to end and says so in its release.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn run_with(invocation: &Invocation, beat: &mut Heartbeat<'_>) -> Result<Vec<u8>, ChartsError> {
     let machine = |error: std::io::Error| invocation.failed(error.to_string());
     let (mut stdout, mut stderr) = (tempfile::tempfile().map_err(machine)?, tempfile::tempfile().map_err(machine)?);
     let mut command = Command::new(&invocation.helm);
@@ -100,9 +110,9 @@ pub(super) fn run(invocation: &Invocation) -> Result<Vec<u8>, ChartsError> {
     let mut child = command
         .spawn()
         .map_err(|error| invocation.failed(format!("{} cannot be run: {error}", invocation.helm.display())))?;
-    let (status, in_time) = wait(&mut child, invocation.limit).map_err(machine)?;
+    let (status, stopped) = wait(&mut child, invocation.limit, beat).map_err(machine)?;
     let words = read_all(&mut stderr).map_err(machine)?;
-    if status.success() && in_time {
+    if status.success() && stopped.is_none() {
         return read_all(&mut stdout).map_err(machine);
     }
     let report = invocation.report.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
@@ -111,10 +121,10 @@ pub(super) fn run(invocation: &Invocation) -> Result<Vec<u8>, ChartsError> {
         None => words_of(&String::from_utf8_lossy(&words))
             .unwrap_or_else(|| format!("it ended with {status} and said nothing")),
     };
-    if in_time {
-        return Err(invocation.failed(message));
-    }
-    Err(invocation.failed(format!("it took longer than {} s and was stopped: {message}", invocation.limit.as_secs())))
+    Err(invocation.failed(match stopped {
+        None => message,
+        Some(why) => format!("{why}, and it was stopped: {message}"),
+    }))
 }
 
 fn input(bytes: Option<&[u8]>) -> std::io::Result<Stdio> {
@@ -125,28 +135,43 @@ fn input(bytes: Option<&[u8]>) -> std::io::Result<Stdio> {
     Ok(file.into())
 }
 
-/// Waits for the end; past `limit`, has it end. The second part says whether it ended by itself.
-fn wait(child: &mut Child, limit: Duration) -> std::io::Result<(ExitStatus, bool)> {
-    if let Some(status) = wait_until(child, limit)? {
-        return Ok((status, true));
-    }
+/// Waits for the end; past `limit`, or when the heartbeat fails, has it end. The second part says why it did not end by itself.
+fn wait(child: &mut Child, limit: Duration, beat: &mut Heartbeat<'_>) -> std::io::Result<(ExitStatus, Option<String>)> {
+    let why = match wait_until(child, limit, beat)? {
+        Waited::Ended(status) => return Ok((status, None)),
+        Waited::TooLong => format!("it took longer than {} s", limit.as_secs()),
+        Waited::Stopped(why) => why,
+    };
     signal(child, Signal::TERM);
-    if let Some(status) = wait_until(child, LAST_WORDS)? {
-        return Ok((status, false));
+    if let Waited::Ended(status) = wait_until(child, LAST_WORDS, &mut || Ok(()))? {
+        return Ok((status, Some(why)));
     }
     signal(child, Signal::KILL);
-    child.wait().map(|status| (status, false))
+    child.wait().map(|status| (status, Some(why)))
 }
 
-fn wait_until(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus>> {
+enum Waited {
+    Ended(ExitStatus),
+    TooLong,
+    Stopped(String),
+}
+
+fn wait_until(child: &mut Child, limit: Duration, beat: &mut Heartbeat<'_>) -> std::io::Result<Waited> {
     let started = Instant::now();
     let mut pause = Duration::from_millis(2);
+    let mut beaten = started;
     loop {
         if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
+            return Ok(Waited::Ended(status));
         }
         if started.elapsed() >= limit {
-            return Ok(None);
+            return Ok(Waited::TooLong);
+        }
+        if beaten.elapsed() >= BEAT {
+            beaten = Instant::now();
+            if let Err(why) = beat() {
+                return Ok(Waited::Stopped(why));
+            }
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use ovncilium_engine::world::{ChartsError, ClusterError, Release};
+use ovncilium_engine::world::{ChartsError, ClusterError, Heartbeat, Release};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::HelmCli;
+use super::process;
 use super::record::{Record, RecordError};
 
 /// Pause between two looks at a release that is being changed.
@@ -64,14 +65,19 @@ pub(super) fn find(helm: &HelmCli, release: &str, namespace: &str) -> Result<Opt
 /// A pending revision is what a killed helm leaves, or what a helm that still runs is working on: the latter is given time.
 /// Then its record is marked as failed, as helm itself does when it is interrupted: helm goes on from there, and the record of what
 /// was made is never away, so that a removal still finds it. A removal that was not finished is finished.
-pub(super) fn settle(helm: &HelmCli, release: &str, namespace: &str) -> Result<Option<Found>, ChartsError> {
+pub(super) fn settle(
+    helm: &HelmCli,
+    release: &str,
+    namespace: &str,
+    beat: &mut Heartbeat<'_>,
+) -> Result<Option<Found>, ChartsError> {
     // One round does it, unless somebody else is at work on the release as well.
     for _ in 0..5 {
-        let Some(found) = await_end(helm, release, namespace)? else { return Ok(None) };
+        let Some(found) = await_end(helm, release, namespace, beat)? else { return Ok(None) };
         match found.release.status.as_str() {
             status if is_pending(status) => give_up(helm, release, namespace, &found.release)?,
             "uninstalling" | "uninstalled" => {
-                helm.run(&["uninstall", release, "--namespace", namespace])?;
+                uninstall(helm, release, namespace, beat)?;
             }
             _ => return Ok(Some(found)),
         }
@@ -79,8 +85,26 @@ pub(super) fn settle(helm: &HelmCli, release: &str, namespace: &str) -> Result<O
     Err(unread("upgrade", &format!("release `{release}` does not come to rest: is another helm at work on it?")))
 }
 
+/// `helm uninstall`, without looking first.
+///
+/// # Errors
+/// [`ChartsError::Failed`].
+pub(super) fn uninstall(
+    helm: &HelmCli,
+    release: &str,
+    namespace: &str,
+    beat: &mut Heartbeat<'_>,
+) -> Result<(), ChartsError> {
+    process::run_with(&helm.on_cluster(&["uninstall", release, "--namespace", namespace])?, beat).map(|_| ())
+}
+
 /// Waits until nothing is pending, or long enough to say that whoever began it is gone.
-pub(super) fn await_end(helm: &HelmCli, release: &str, namespace: &str) -> Result<Option<Found>, ChartsError> {
+pub(super) fn await_end(
+    helm: &HelmCli,
+    release: &str,
+    namespace: &str,
+    beat: &mut Heartbeat<'_>,
+) -> Result<Option<Found>, ChartsError> {
     let started = Instant::now();
     loop {
         let Some(found) = find(helm, release, namespace)? else { return Ok(None) };
@@ -88,6 +112,7 @@ pub(super) fn await_end(helm: &HelmCli, release: &str, namespace: &str) -> Resul
         if !is_pending(&found.release.status) || !patient || is_old(helm, release, namespace, found.release.revision) {
             return Ok(Some(found));
         }
+        beat().map_err(|why| unread("upgrade", &why))?;
         std::thread::sleep(LOOK);
     }
 }

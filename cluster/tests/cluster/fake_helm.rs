@@ -89,7 +89,7 @@ fn hands_helm_the_values_by_standard_input_and_the_post_renderer_by_its_dialect(
         let dir = tempfile::tempdir().expect("a directory");
         let upgrade = r#"cat > values; cp "$HELM_PLUGINS"/*/plugin.yaml . 2>/dev/null; for a in "$@"; do echo "$a"; done > words"#;
         let helm = helm(dir.path(), &played(version, listed, upgrade));
-        helm.upgrade("cilium", "kube-system", &json!({ "secret": "x" })).expect("an upgrade");
+        helm.upgrade("cilium", "kube-system", &json!({ "secret": "x" }), &mut || Ok(())).expect("an upgrade");
         let calls = calls(dir.path());
         assert!(calls.contains(expected), "{calls}");
         assert!(!calls.contains("secret"), "{calls}");
@@ -104,10 +104,14 @@ fn hands_helm_the_values_by_standard_input_and_the_post_renderer_by_its_dialect(
 fn tells_what_the_post_renderer_wrote_where_helm_swallows_it() {
     let dir = tempfile::tempdir().expect("a directory");
     let upgrade = r#"echo 'denied: cni.exclusive must be false' > "$OVNCILIUM_REPORT"; echo 'Error: plugin exited with error' >&2; exit 1"#;
-    let error = helm(dir.path(), &played("v4.2.1", "[]", upgrade)).upgrade("c", "n", &json!({})).expect_err("denied");
+    let error = helm(dir.path(), &played("v4.2.1", "[]", upgrade))
+        .upgrade("c", "n", &json!({}), &mut || Ok(()))
+        .expect_err("denied");
     assert_eq!(error.to_string(), "helm upgrade failed: denied: cni.exclusive must be false");
     let upgrade = "echo 'level=WARN x' >&2; echo 'Error: UPGRADE FAILED: no' >&2; exit 1";
-    let error = helm(dir.path(), &played("v3.19.5", "[]", upgrade)).upgrade("c", "n", &json!({})).expect_err("failed");
+    let error = helm(dir.path(), &played("v3.19.5", "[]", upgrade))
+        .upgrade("c", "n", &json!({}), &mut || Ok(()))
+        .expect_err("failed");
     assert_eq!(error.to_string(), "helm upgrade failed: UPGRADE FAILED: no");
 }
 
@@ -121,7 +125,7 @@ fn reads_the_newest_revision_and_none() {
     assert_eq!(found.values, json!({ "a": 1 }));
     let helm = helm(dir.path(), &played("v3.19.5", "[]", ""));
     assert_eq!(helm.release("cilium", "n"), Ok(None));
-    helm.uninstall("cilium", "n").expect("nothing to do");
+    helm.uninstall("cilium", "n", &mut || Ok(())).expect("nothing to do");
     assert!(!calls(dir.path()).contains("uninstall cilium"));
 }
 
@@ -129,7 +133,9 @@ fn reads_the_newest_revision_and_none() {
 fn a_pending_release_that_cannot_be_cleared_says_what_to_do() {
     let dir = tempfile::tempdir().expect("a directory");
     let listed = r#"[{"name":"cilium","revision":"1","status":"pending-install","chart":"cilium-1.18.12"}]"#;
-    let error = helm(dir.path(), &played("v3.19.5", listed, "")).upgrade("cilium", "n", &json!({})).expect_err("stuck");
+    let error = helm(dir.path(), &played("v3.19.5", listed, ""))
+        .upgrade("cilium", "n", &json!({}), &mut || Ok(()))
+        .expect_err("stuck");
     println!("{error}");
     assert!(error.to_string().contains("left pending-install at revision 1"), "{error}");
 }
@@ -142,7 +148,7 @@ fn finishes_a_removal_before_it_installs() {
         "list) echo '[]'",
         r#"list) if grep -q ^uninstall calls; then echo '[]'; else echo '[{"name":"cilium","revision":"1","status":"uninstalling","chart":"cilium-1.18.12"}]'; fi"#,
     );
-    helm(dir.path(), &body).upgrade("cilium", "n", &json!({})).expect("an upgrade");
+    helm(dir.path(), &body).upgrade("cilium", "n", &json!({}), &mut || Ok(())).expect("an upgrade");
     let calls = calls(dir.path());
     let (removed, installed) = (calls.find("uninstall cilium"), calls.find("upgrade --install cilium"));
     assert!(removed.is_some() && removed < installed, "{calls}");
@@ -156,9 +162,26 @@ fn a_helm_that_never_ends_is_stopped_with_its_children() {
     options.helm = Some(script(dir.path(), "case $1 in version) echo v3.19.5;; *) echo $$ > pid; sleep 3600;; esac"));
     options.time_limit = Duration::from_millis(300);
     let error = HelmCli::new(options).expect("a helm").render("c", "n", &json!({})).expect_err("stopped");
-    assert!(error.to_string().contains("it took longer than 0 s and was stopped"), "{error}");
+    assert!(error.to_string().contains("it took longer than 0 s, and it was stopped"), "{error}");
     let pid = std::fs::read_to_string(dir.path().join("pid")).expect("a pid");
     assert!(!Path::new("/proc").join(pid.trim()).exists());
+}
+
+#[test]
+fn the_lock_is_kept_while_helm_works_and_helm_ends_when_it_is_lost() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let upgrade = "trap 'echo \"Error: interrupted\" >&2; exit 1' TERM; for i in 1 2 3 4 5 6 7 8 9; do sleep 1; done";
+    let helm = helm(dir.path(), &played("v3.19.5", "[]", upgrade));
+    let mut beats = 0;
+    let error = helm
+        .upgrade("c", "n", &json!({}), &mut || {
+            beats += 1;
+            if beats < 2 { Ok(()) } else { Err("the lock is held by somebody".to_owned()) }
+        })
+        .expect_err("stopped");
+    assert_eq!(beats, 2);
+    let expected = "helm upgrade failed: the lock is held by somebody, and it was stopped: interrupted";
+    assert_eq!(error.to_string(), expected);
 }
 
 #[test]

@@ -194,11 +194,11 @@ fn helm_installs_is_denied_survives_a_kill_and_uninstalls() {
         };
         let judged = open("post renderer", r#"[ "$1 $2" = "post-render --mode=plan" ] || exit 9; sed 's/one/judged/'"#);
         assert_eq!(judged.release(&release, NAMESPACE), Ok(None));
-        judged.uninstall(&release, NAMESPACE).expect("nothing to do");
+        judged.uninstall(&release, NAMESPACE, &mut || Ok(())).expect("nothing to do");
 
         // Killed in the first install, then gone on with.
         leave_pending(helm, &release, &chart, &judged);
-        judged.upgrade(&release, NAMESPACE, &json!({ "a": "one" })).expect("installed");
+        judged.upgrade(&release, NAMESPACE, &json!({ "a": "one" }), &mut || Ok(())).expect("installed");
         assert_eq!(value(), Some(json!("judged")));
         let found = judged.release(&release, NAMESPACE).expect("an answer").expect("a release");
         assert_eq!(
@@ -211,7 +211,7 @@ fn helm_installs_is_denied_survives_a_kill_and_uninstalls() {
             "no",
             r#"cat > /dev/null; echo "denied by chart-chaining: set cni.exclusive" | tee "$OVNCILIUM_REPORT" >&2; exit 3"#,
         );
-        let error = denied.upgrade(&release, NAMESPACE, &json!({ "a": "two" })).expect_err("denied");
+        let error = denied.upgrade(&release, NAMESPACE, &json!({ "a": "two" }), &mut || Ok(())).expect_err("denied");
         assert_eq!(error.to_string(), "helm upgrade failed: denied by chart-chaining: set cni.exclusive");
         assert_eq!(value(), Some(json!("judged")));
 
@@ -219,10 +219,10 @@ fn helm_installs_is_denied_survives_a_kill_and_uninstalls() {
         leave_pending(helm, &release, &chart, &judged);
         let theirs = json!([{ "op": "replace", "path": "/data/a", "value": "theirs" }]);
         cluster.json_patch(&map, &theirs).expect("patched");
-        judged.upgrade(&release, NAMESPACE, &json!({ "a": "three" })).expect("upgraded");
+        judged.upgrade(&release, NAMESPACE, &json!({ "a": "three" }), &mut || Ok(())).expect("upgraded");
         assert_eq!(value(), Some(json!("three")));
 
-        judged.uninstall(&release, NAMESPACE).expect("removed");
+        judged.uninstall(&release, NAMESPACE, &mut || Ok(())).expect("removed");
         assert_eq!((judged.release(&release, NAMESPACE), value()), (Ok(None), None));
         let left =
             cluster.list(&SECRETS, &Filter::in_namespace(NAMESPACE).labelled(&format!("owner=helm,name={release}")));

@@ -99,6 +99,8 @@ pub enum Action {
     },
     /// Wait until every pod of the cluster has its endpoint.
     AwaitCoverage,
+    /// Ask the lane's agent what it would drop if it enforced; goes on only if that is nothing, or accepted.
+    ReviewDrops,
     /// Set flags of kube-ovn-controller in one restart and wait until it has settled.
     SetControllerFlags {
         /// Flags without dashes, and their values.
@@ -132,6 +134,7 @@ impl Action {
             Self::RetireConf => "retire-conf",
             Self::Recycle { .. } => "recycle",
             Self::AwaitCoverage => "await-coverage",
+            Self::ReviewDrops => "review-drops",
             Self::SetControllerFlags { .. } => "set-controller-flags",
             Self::CleanDatapath => "clean-datapath",
             Self::RemoveCrds => "remove-crds",
@@ -173,6 +176,7 @@ impl fmt::Display for Action {
             Self::RetireConf => f.write_str("retire the chained configuration file"),
             Self::Recycle { .. } => f.write_str("recycle old pods"),
             Self::AwaitCoverage => f.write_str("every pod has its endpoint"),
+            Self::ReviewDrops => f.write_str("review what enforcement would drop"),
             Self::SetControllerFlags { flags } => {
                 let words: Vec<String> = flags.iter().map(|(name, value)| format!("--{name}={value}")).collect();
                 write!(f, "kube-ovn-controller {}", words.join(" "))

@@ -23,6 +23,7 @@ struct Past {
     staged: bool,
     covered: bool,
     recycled: BTreeSet<String>,
+    reviewed: BTreeSet<String>,
     retired: BTreeSet<String>,
     unchained: BTreeSet<String>,
 }
@@ -99,6 +100,10 @@ fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static 
             let off = |label: &str| matches!(labels.get(label), Some(None));
             must(!migrating || !on(CHAINED_LABEL) || past.staged, "a node is chained before audit mode is set");
             must(!on(ENFORCE_LABEL) || past.covered, "a node enforces before every pod has its endpoint");
+            must(
+                !on(ENFORCE_LABEL) || past.reviewed.contains(node),
+                "a node enforces before what it would drop was reviewed",
+            );
             if on(CHAINED_LABEL) {
                 past.unchained.remove(node);
                 past.retired.remove(node);
@@ -125,6 +130,10 @@ fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static 
             past.recycled.insert(node.to_owned());
         }
         Action::AwaitCoverage => past.covered = true,
+        Action::ReviewDrops => {
+            must(past.covered, "drops are reviewed before every pod has its endpoint");
+            past.reviewed.insert(node.to_owned());
+        }
         Action::SetControllerFlags { flags } => {
             let off = flags.get("enable-np").is_some_and(|value| value == "false");
             must(!migrating || !off || past.covered, "network policy goes off before every pod has its endpoint");

@@ -432,15 +432,18 @@ fn phases(settings: &Settings, installation: &Installation, nodes: &[PlannedNode
         phase(
             5,
             "enforce",
-            "switch from audit to enforcement, node by node",
+            "review what would be dropped; then switch from audit to enforcement, node by node",
             "policy as before, now by Cilium",
-            [cluster_stage(
-                "release",
-                vec![
-                    step("enforce", Action::SetRelease { stage: ReleaseStage::Everywhere }),
-                    step("enforce", enforce_config()),
-                ],
-            )]
+            [
+                node_stage("review", "enforce", &all, 0, || vec![Action::ReviewDrops]),
+                cluster_stage(
+                    "release",
+                    vec![
+                        step("enforce", Action::SetRelease { stage: ReleaseStage::Everywhere }),
+                        step("enforce", enforce_config()),
+                    ],
+                ),
+            ]
             .into_iter()
             .chain(waves.iter().enumerate().map(|(index, wave)| {
                 node_stage(&format!("wave {index}"), "enforce", wave, 0, || {

@@ -108,6 +108,7 @@ fn step_writes(writes: &mut Vec<Write>, settings: &Settings, node: &str, action:
         Action::ProveConf { .. } => task("read a node"),
         Action::Canary { .. } => task("canary"),
         Action::RetireConf => task("retire our file"),
+        Action::ReviewDrops => task("ask an agent what it would drop"),
         Action::CleanDatapath => task("remove Cilium's programs"),
         Action::Recycle { .. } => writes.push(Write::new("evict", Resource::PODS, "*", "*", "recycle")),
         Action::SetControllerFlags { .. } => {

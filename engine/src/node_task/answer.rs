@@ -8,6 +8,8 @@ use ovncilium_core::facts::conflists::{ConfDir, ConfFile, is_loaded};
 use ovncilium_core::facts::node_os::Os;
 use serde_json::Value;
 
+use super::drops::Drop;
+
 /// Bytes an answer may have; the scripts cut there, below the kubelet's 4096.
 const LIMIT: usize = 4000;
 
@@ -47,6 +49,10 @@ pub enum Answer {
         /// Why not.
         why: String,
     },
+    /// How many kinds of connections Cilium would drop.
+    Audited(usize),
+    /// One of them.
+    Drop(Drop),
     /// Cilium's programs are gone.
     Cleaned,
     /// The answer was too long and ends here.
@@ -115,6 +121,8 @@ impl Answer {
                 };
                 Self::Check { what, ok, why: words.next().unwrap_or_default().to_owned() }
             }
+            "audited" => Self::Audited(rest.parse().ok()?),
+            "drop" => Self::Drop(Drop::parse(rest)?),
             "cleaned" if rest.is_empty() => Self::Cleaned,
             _ => return None,
         })
@@ -242,7 +250,8 @@ mod tests {
     fn reads_every_line_of_the_table() {
         let text = format!(
             "kernel 6.1.0\ndevice ovn0\nfile {SHA} 01 a.conflist\ncontent 01 a.conflist YWJj\nretired a\nabsent b\n\
-             refused a is the only one\ncheck dns ok\ncheck pod failed timed out\ncleaned"
+             refused a is the only one\ncheck dns ok\ncheck pod failed timed out\ncleaned\n\
+             audited 1\ndrop 4 INGRESS 172.30.0.21 world 10.16.0.5:8080"
         );
         let named = |name: &str| name.to_owned();
         assert_eq!(
@@ -258,6 +267,14 @@ mod tests {
                 Answer::Check { what: named("dns"), ok: true, why: String::new() },
                 Answer::Check { what: named("pod"), ok: false, why: named("timed out") },
                 Answer::Cleaned,
+                Answer::Audited(1),
+                Answer::Drop(Drop {
+                    count: 4,
+                    direction: named("INGRESS"),
+                    source: named("172.30.0.21"),
+                    identity: named("world"),
+                    destination: named("10.16.0.5:8080"),
+                }),
             ]
         );
         let error = Answer::parse("kernel 6.1\nfile 12 x\n").unwrap_err();

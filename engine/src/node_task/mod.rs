@@ -10,15 +10,19 @@
 //! | `probe` | `probe.sh` | yes | `CONF_DIR` (mount of the host's directory, read-only) | `kernel`, `device`, `file`, `content` |
 //! | `retire` | `retire.sh` | yes | `CONF_DIR`, `FILE`, `SHA256` | `retired` or `absent`, or `refused <why>` |
 //! | `canary` | `canary.sh` | no | `PEER` | `service`, `dns`, `pod` with `ok` or `failed`; it is Ready when all are ok |
+//! | `observe` | `observe.sh` (image of Cilium, from `IMAGE`) | yes | `WATCH` seconds | `audited`, `drop` |
 //! | `cleanup` | `cleanup.sh` (image of Cilium, from `IMAGE`) | yes | `CONF_DIR`, `FILE` | `cleaned` |
 //!
 //! Answer lines: `kernel <uname -r>` · `device <name>` · `file <sha256> <name>` · `content <name> <base64>` ·
-//! `retired <name>` · `absent <name>` · `refused <why>` · `check <what> ok|failed [<why>]` · `cleaned`.
+//! `retired <name>` · `absent <name>` · `refused <why>` · `check <what> ok|failed [<why>]` · `cleaned` ·
+//! `audited <kinds>` · `drop <count> <direction> <source> <identity> <destination>`.
 
 mod answer;
+mod drops;
 mod pod;
 
 pub use answer::{Answer, AnswerError, conf_dir, failed_checks, node_os, read_answer, retired};
+pub use drops::{Drop, Drops};
 pub use pod::{Task, TaskSettings, pod_manifest, pod_name};
 
 use ovncilium_core::plan::{Resource, Settings};

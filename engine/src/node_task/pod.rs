@@ -17,13 +17,15 @@ pub enum Task {
     Retire,
     /// Prove pod, Service and DNS connections from inside a pod.
     Canary,
+    /// Tell which connections Cilium would drop if it enforced.
+    Observe,
     /// Remove Cilium's programs, maps and interfaces.
     Cleanup,
 }
 
 impl Task {
     /// Every task.
-    pub const ALL: [Self; 4] = [Self::Probe, Self::Retire, Self::Canary, Self::Cleanup];
+    pub const ALL: [Self; 5] = [Self::Probe, Self::Retire, Self::Canary, Self::Observe, Self::Cleanup];
 
     /// Its name, as in labels and names of pods.
     pub fn name(self) -> &'static str {
@@ -31,6 +33,7 @@ impl Task {
             Self::Probe => "probe",
             Self::Retire => "retire",
             Self::Canary => "canary",
+            Self::Observe => "observe",
             Self::Cleanup => "cleanup",
         }
     }
@@ -41,6 +44,7 @@ impl Task {
             Self::Probe => include_str!("../../scripts/probe.sh"),
             Self::Retire => include_str!("../../scripts/retire.sh"),
             Self::Canary => include_str!("../../scripts/canary.sh"),
+            Self::Observe => include_str!("../../scripts/observe.sh"),
             Self::Cleanup => include_str!("../../scripts/cleanup.sh"),
         }
     }
@@ -50,7 +54,7 @@ impl Task {
         match self {
             Self::Probe | Self::Retire => 60,
             Self::Canary => 200,
-            Self::Cleanup => 120,
+            Self::Observe | Self::Cleanup => 120,
         }
     }
 }
@@ -93,7 +97,7 @@ pub fn pod_manifest(task: Task, node: &str, run: &str, settings: &TaskSettings, 
         .filter(|(name, _)| *name != "IMAGE")
         .map(|(name, value)| json!({ "name": name, "value": value }))
         .collect();
-    if on_host {
+    if matches!(task, Task::Probe | Task::Retire | Task::Cleanup) {
         variables.push(json!({ "name": "CONF_DIR", "value": CONF_MOUNT }));
     }
     let (volumes, mounts): (Vec<Value>, Vec<Value>) = volumes(task, settings).into_iter().unzip();
@@ -150,6 +154,7 @@ fn volumes(task: Task, settings: &TaskSettings) -> Vec<(Value, Value)> {
         Task::Probe => vec![conf(true)],
         Task::Retire => vec![conf(false)],
         Task::Canary => vec![(json!({ "name": "tmp", "emptyDir": {} }), json!({ "name": "tmp", "mountPath": "/tmp" }))],
+        Task::Observe => vec![host("cilium-run", "/var/run/cilium", "Directory", "/var/run/cilium", true)],
         Task::Cleanup => {
             // As the chart's own init container has them; cgroups are mounted below the second one.
             let (run, mut run_mount) =
@@ -164,7 +169,7 @@ fn volumes(task: Task, settings: &TaskSettings) -> Vec<(Value, Value)> {
 fn security(task: Task) -> Value {
     let selinux = json!({ "type": "spc_t" });
     match task {
-        Task::Probe | Task::Retire => json!({
+        Task::Probe | Task::Retire | Task::Observe => json!({
             "runAsUser": 0,
             "runAsGroup": 0,
             "privileged": false,

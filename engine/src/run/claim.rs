@@ -1,5 +1,6 @@
 //! Phase 0: take the lock, then begin a run or take over the one that is recorded.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -96,7 +97,16 @@ pub fn claim<'a>(
             let plan = Rc::new(ledger.plan().clone());
             let count = |number| u32::try_from(number).unwrap_or(u32::MAX);
             let counter = Counter { done: count(ledger.journal().done()), total: count(plan.steps().count()) };
-            Ok(Run { world, store, lock, ledger, plan, counter, eta: Eta::default() })
+            Ok(Run {
+                world,
+                store,
+                lock: Rc::new(RefCell::new(lock)),
+                ledger,
+                plan,
+                counter,
+                eta: Eta::default(),
+                accepts_drops: false,
+            })
         }
         Err(error) => {
             // The cause is what counts; a lock that cannot be given back expires by itself.

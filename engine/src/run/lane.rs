@@ -150,7 +150,18 @@ impl Run<'_> {
         let run = self.ledger.head().run.clone();
         let node = state.lane.node.as_ref().and_then(|name| plan.nodes.iter().find(|node| &node.name == name));
         let record = self.ledger.journal().records.get(subject).cloned();
-        let cx = Cx { world: self.world, plan: &plan, run: &run, step, node, record: record.as_ref() };
+        let lock = Rc::clone(&self.lock);
+        let keep_lock = || lock.borrow_mut().keep();
+        let cx = Cx {
+            world: self.world,
+            plan: &plan,
+            run: &run,
+            step,
+            node,
+            record: record.as_ref(),
+            accepts_drops: self.accepts_drops,
+            keep_lock: &keep_lock,
+        };
         let work = steps::work(&step.action);
         match work.look(&cx)? {
             Look::Met(note, recorded) => {

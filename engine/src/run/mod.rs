@@ -10,6 +10,7 @@ mod lane;
 pub use claim::{Claim, ClaimError, claim};
 pub use eta::Eta;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -73,18 +74,26 @@ pub(crate) struct Counter {
 pub struct Run<'a> {
     pub(crate) world: World<'a>,
     pub(crate) store: Store<'a>,
-    pub(crate) lock: Lock<'a>,
+    /// Shared with the step in work, which keeps it while helm runs.
+    pub(crate) lock: Rc<RefCell<Lock<'a>>>,
     pub(crate) ledger: Ledger<'a>,
     /// The ledger's plan, shared so that a look need not copy it.
     pub(crate) plan: Rc<Plan>,
     pub(crate) counter: Counter,
     pub(crate) eta: Eta,
+    pub(crate) accepts_drops: bool,
 }
 
 impl Run<'_> {
     /// The journal's writer, for reports.
     pub fn ledger(&self) -> &Ledger<'_> {
         &self.ledger
+    }
+
+    /// Whether a person has seen what Cilium would drop, and accepts it. Nothing is accepted unless this is said.
+    pub fn accepting_drops(mut self, accepts: bool) -> Self {
+        self.accepts_drops = accepts;
+        self
     }
 
     /// Carry the plan out from where the journal says it is. The lock is given back whatever happens, unless it was lost.
@@ -107,9 +116,9 @@ impl Run<'_> {
             Err(RunError::Lock(LockError::Held { .. }) | RunError::Journal(JournalError::Fenced { .. })) => {}
             Err(_) => {
                 // The first error is the one to tell; a lock that cannot be given back expires.
-                let _released = self.lock.release();
+                let _released = self.lock.borrow().release();
             }
-            Ok(_) => self.lock.release()?,
+            Ok(_) => self.lock.borrow().release()?,
         }
         ended
     }
@@ -177,7 +186,7 @@ impl Run<'_> {
         let mut lanes: Vec<LaneState<'_>> = stage.lanes.iter().map(LaneState::new).collect();
         let mut stopping = 0;
         loop {
-            self.lock.keep()?;
+            self.lock.borrow_mut().keep()?;
             let asked = self.world.clock.stop_requested();
             if asked > stopping {
                 stopping = asked;
@@ -217,7 +226,7 @@ impl Run<'_> {
             if self.world.clock.stop_requested() > 0 {
                 return Ok(Some(Ended::Stopped));
             }
-            self.lock.keep()?;
+            self.lock.borrow_mut().keep()?;
             self.world.clock.sleep(Duration::from_secs(1));
         }
         Ok(if self.world.clock.stop_requested() > 0 { Some(Ended::Stopped) } else { None })

@@ -1,9 +1,8 @@
 //! Remove Cilium's programs, maps and interfaces from a node, and our retired file.
 
-use ovncilium_core::plan::Resource;
 use serde_json::{Value, json};
 
-use super::support::{remove_task, task_answer, task_name, task_pod, text};
+use super::support::{agent_image, remove_task, task_answer, task_name, task_pod, text};
 use super::{Cx, Look, StepError, Work};
 use crate::node_task::{self, Task};
 
@@ -15,10 +14,8 @@ impl Work for CleanDatapath {
         let node = cx.node_name()?;
         let name = task_name(cx, Task::Cleanup)?;
         let Some(pod) = task_pod(cx, Task::Cleanup)? else {
-            let agents = Resource::DAEMON_SETS.named(&cx.settings().release_namespace, "cilium");
-            let image = match cx.world.cluster.get(&agents)? {
-                Some(agents) => text(&agents, "/spec/template/spec/containers/0/image").to_owned(),
-                None => return Ok(Look::Blocked("the DaemonSet cilium is gone, so its image is not known".to_owned())),
+            let Some(image) = agent_image(cx)? else {
+                return Ok(Look::Blocked("the DaemonSet cilium is gone, so its image is not known".to_owned()));
             };
             return Ok(Look::Act(json!({ "pod": name, "node": node, "image": image })));
         };

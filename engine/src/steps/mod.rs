@@ -17,6 +17,7 @@ mod remove_node_config;
 mod remove_release;
 mod restart_agent;
 mod retire_conf;
+mod review_drops;
 mod set_controller_flags;
 mod set_node_config;
 mod set_release;
@@ -28,6 +29,7 @@ use ovncilium_core::journal::{Entry, Record};
 use ovncilium_core::plan::{Action, Guard, Plan, PlannedNode, Resource, Settings, Step};
 use serde_json::Value;
 
+use crate::lock::LockError;
 use crate::world::{ChartsError, ClusterError, World};
 
 /// What a step may look at.
@@ -44,6 +46,10 @@ pub struct Cx<'a> {
     pub node: Option<&'a PlannedNode>,
     /// What the journal knows of this subject.
     pub record: Option<&'a Record>,
+    /// Whether a person has seen what Cilium would drop, and accepts it.
+    pub accepts_drops: bool,
+    /// Keeps the lock during an act that takes long.
+    pub keep_lock: &'a dyn Fn() -> Result<(), LockError>,
 }
 
 impl Cx<'_> {
@@ -60,6 +66,11 @@ impl Cx<'_> {
     /// What this step recorded with its last intent.
     pub fn recorded(&self) -> &Value {
         self.entry().map_or(&Value::Null, |entry| &entry.recorded)
+    }
+
+    /// What helm is given to call while it works.
+    fn heartbeat(&self) -> impl FnMut() -> Result<(), String> {
+        || (self.keep_lock)().map_err(|error| error.to_string())
     }
 
     /// Name of the lane's node.
@@ -161,6 +172,7 @@ pub fn work(action: &Action) -> Box<dyn Work + '_> {
         Action::RetireConf => Box::new(retire_conf::RetireConf),
         Action::Recycle { chain } => Box::new(recycle::Recycle(*chain)),
         Action::AwaitCoverage => Box::new(await_coverage::AwaitCoverage),
+        Action::ReviewDrops => Box::new(review_drops::ReviewDrops),
         Action::SetControllerFlags { flags } => Box::new(set_controller_flags::SetControllerFlags(flags)),
         Action::CleanDatapath => Box::new(clean_datapath::CleanDatapath),
         Action::RemoveCrds => Box::new(remove_crds::RemoveCrds),

@@ -30,7 +30,7 @@ impl Work for RemoveRelease {
 
     fn act(&self, cx: &Cx<'_>, _intent: &Value) -> Result<(), StepError> {
         let settings = cx.settings();
-        cx.world.charts.uninstall(&settings.release, &settings.release_namespace)?;
+        cx.world.charts.uninstall(&settings.release, &settings.release_namespace, &mut cx.heartbeat())?;
         Ok(())
     }
 }

@@ -62,7 +62,7 @@ impl Work for SetRelease {
         if text(intent, "/values") != Digest::of(wanted.to_string()).to_string() {
             return Err(StepError::Plan("the values are not those of the intent".to_owned()));
         }
-        cx.world.charts.upgrade(&settings.release, &settings.release_namespace, &wanted)?;
+        cx.world.charts.upgrade(&settings.release, &settings.release_namespace, &wanted, &mut cx.heartbeat())?;
         Ok(())
     }
 }

@@ -39,6 +39,13 @@ pub(super) fn agents(cx: &Cx<'_>) -> Result<Vec<Value>, StepError> {
     Ok(cx.world.cluster.list(&Resource::PODS, &filter)?)
 }
 
+/// Image of Cilium's agent; `None` when its DaemonSet is gone.
+pub(super) fn agent_image(cx: &Cx<'_>) -> Result<Option<String>, StepError> {
+    let agents = Resource::DAEMON_SETS.named(&cx.settings().release_namespace, "cilium");
+    let set = cx.world.cluster.get(&agents)?;
+    Ok(set.map(|set| text(&set, "/spec/template/spec/containers/0/image").to_owned()))
+}
+
 /// Addresses of all CiliumEndpoints by `namespace/name`; none when the kind is not served.
 pub(super) fn endpoints(cx: &Cx<'_>) -> Result<BTreeMap<String, Vec<String>>, StepError> {
     let objects = match cx.world.cluster.list(&Resource::CILIUM_ENDPOINTS, &Filter::all()) {

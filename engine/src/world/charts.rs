@@ -51,6 +51,9 @@ pub enum ChartsError {
     },
 }
 
+/// Called about once a second while helm is at work: keeps the lock. `Err` says why helm must stop.
+pub type Heartbeat<'h> = dyn FnMut() -> Result<(), String> + 'h;
+
 /// Helm and one chart.
 pub trait Charts {
     /// The chart, opened and digested.
@@ -82,11 +85,17 @@ pub trait Charts {
     ///
     /// # Errors
     /// [`ChartsError::Failed`].
-    fn upgrade(&self, release: &str, namespace: &str, values: &Value) -> Result<(), ChartsError>;
+    fn upgrade(
+        &self,
+        release: &str,
+        namespace: &str,
+        values: &Value,
+        beat: &mut Heartbeat<'_>,
+    ) -> Result<(), ChartsError>;
 
     /// `helm uninstall` without waiting; nothing happens when there is no release.
     ///
     /// # Errors
     /// [`ChartsError::Failed`].
-    fn uninstall(&self, release: &str, namespace: &str) -> Result<(), ChartsError>;
+    fn uninstall(&self, release: &str, namespace: &str, beat: &mut Heartbeat<'_>) -> Result<(), ChartsError>;
 }

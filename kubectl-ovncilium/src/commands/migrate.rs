@@ -82,7 +82,7 @@ fn begin(args: &Migrate, access: &Access, cluster: &KubeCluster, collected: Fact
     let policies = serde_json::to_vec(&sources).map_err(|error| Failure::of(ExitCode::Internal, &error, None))?;
     let attachments = BTreeMap::from([(CHART.to_owned(), charts.archive()?), (POLICIES.to_owned(), policies)]);
     let claim = Claim::Begin { plan: &plan, attachments: &attachments };
-    carry_out(access, cluster, &*charts, &plan, &catalog, &claim, args.chart.helm.as_deref())
+    carry_out(access, cluster, &*charts, &plan, &catalog, &claim, args)
 }
 
 /// A saved plan must be for this chart and this cluster.
@@ -175,7 +175,7 @@ fn resume(
     same_modules(&plan, &catalog)?;
     ui::say(&PlanReport::new(&plan).text(&ui::Colour));
     ask(args.yes, "Go on with it?")?;
-    carry_out(access, cluster, &*charts, &plan, &catalog, &Claim::Resume, args.chart.helm.as_deref())
+    carry_out(access, cluster, &*charts, &plan, &catalog, &Claim::Resume, args)
 }
 
 /// The chart of a recorded run: it travelled with the plan.
@@ -238,13 +238,15 @@ fn carry_out(
     plan: &Plan,
     catalog: &Catalog,
     what: &Claim<'_>,
-    helm: Option<&std::path::Path>,
+    args: &Migrate,
 ) -> Result<ExitCode, Failure> {
     let clock = SystemClock::new().map_err(|error| Failure::of(ExitCode::Internal, &error, None))?;
     let world = World { cluster, charts, clock: &clock };
     let mut progress = ui::Progress::new();
     let mut tell = |event: ovncilium_engine::events::Event| progress.tell(&event);
-    let run = claim(world, &plan.settings.namespace, &connect::holder(), what, &mut tell)?;
+    let run =
+        claim(world, &plan.settings.namespace, &connect::holder(), what, &mut tell)?.accepting_drops(args.accept_drops);
+    let helm = args.chart.helm.as_deref();
     let mut gate = || {
         let namespace = &plan.settings.release_namespace;
         let mut facts = facts::collect(cluster, access, helm, namespace).map_err(|failure| failure.message)?;

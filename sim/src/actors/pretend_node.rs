@@ -56,6 +56,8 @@ pub struct PretendNode {
     pub devices: BTreeSet<String>,
     /// CNI configuration directory.
     pub fs: NodeFs,
+    /// What Cilium would drop here if it enforced, as `observe.sh` tells it, reserved identities first.
+    pub would_drop: Vec<String>,
     /// kube-ovn-cni answers its plugin.
     pub cni_server: bool,
     /// Cilium's agent, if one runs.

@@ -53,6 +53,7 @@ pub fn run(pass: &mut Pass<'_>, node: &str, pod: &Value) -> Outcome {
         Some("probe") => Outcome::succeeded(probe(pass.nodes.node(node))),
         Some("retire") => retire(pass.nodes.node(node), environment(pod, "FILE"), environment(pod, "SHA256")),
         Some("canary") => canary(pass, node, pod),
+        Some("observe") => observe(pass.nodes.node(node)),
         Some("cleanup") => cleanup(pass.nodes.node(node), environment(pod, "FILE")),
         other => Outcome::failed(&format!("the pretend node has no script for the task {other:?}")),
     }
@@ -125,6 +126,18 @@ fn canary(pass: &Pass<'_>, node: &str, pod: &Value) -> Outcome {
     let line = |(what, ok): &(&str, bool)| format!("check {what} {}\n", if *ok { "ok" } else { "failed" });
     let message = checks.iter().map(line).collect();
     Outcome { exit_code: i32::from(checks.iter().any(|(_, ok)| !ok)), message }
+}
+
+/// `observe.sh`: what the agent's Hubble remembers, which is gone with the agent.
+fn observe(node: &PretendNode) -> Outcome {
+    if node.agent.is_none() {
+        return Outcome::failed("rpc error: dial unix /var/run/cilium/hubble.sock: connect: no such file or directory");
+    }
+    let mut answer = format!("audited {}\n", node.would_drop.len());
+    for line in &node.would_drop {
+        let _ = writeln!(answer, "drop {line}");
+    }
+    Outcome::succeeded(answer)
 }
 
 /// `cleanup.sh`: `cilium-dbg post-uninstall-cleanup`, which refuses beside a running agent, removes devices and does

@@ -13,7 +13,7 @@ mod release;
 
 use ovncilium_core::Digest;
 use ovncilium_core::plan::ChartRef;
-use ovncilium_engine::world::{Charts, ChartsError, Release};
+use ovncilium_engine::world::{Charts, ChartsError, Heartbeat, Release};
 use serde_json::{Value, json};
 
 use crate::objects;
@@ -71,14 +71,20 @@ impl Charts for SimCharts<'_> {
         }))
     }
 
-    fn upgrade(&self, release: &str, namespace: &str, values: &Value) -> Result<(), ChartsError> {
+    fn upgrade(
+        &self,
+        release: &str,
+        namespace: &str,
+        values: &Value,
+        _beat: &mut Heartbeat<'_>,
+    ) -> Result<(), ChartsError> {
         let desired = documents(namespace, values, "upgrade")?;
         let desired: Vec<Value> =
             desired.into_iter().map(|document| owned(document.object, release, namespace)).collect();
         releases(self.store, release, namespace).upgrade(values, &desired)
     }
 
-    fn uninstall(&self, release: &str, namespace: &str) -> Result<(), ChartsError> {
+    fn uninstall(&self, release: &str, namespace: &str, _beat: &mut Heartbeat<'_>) -> Result<(), ChartsError> {
         releases(self.store, release, namespace).uninstall()
     }
 }

@@ -52,7 +52,7 @@ fn custom_kinds_live_and_die_with_their_definitions() {
         sim.create(&Resource::CILIUM_NODE_CONFIGS, &json!({ "metadata": { "name": "x", "namespace": "kube-system" } })),
         Err(ClusterError::NotServed { .. })
     ));
-    sim.upgrade("cilium", "kube-system", &staged()).unwrap();
+    sim.upgrade("cilium", "kube-system", &staged(), &mut || Ok(())).unwrap();
     label(&sim, "worker-1", AGENT_LABEL, true);
     sim.sleep(seconds(3));
     assert!(
@@ -61,7 +61,7 @@ fn custom_kinds_live_and_die_with_their_definitions() {
     );
     await_agent(&sim, "worker-1");
     assert_eq!(sim.list(&Resource::CILIUM_NODES, &Filter::all()).unwrap().len(), 1);
-    sim.uninstall("cilium", "kube-system").unwrap();
+    sim.uninstall("cilium", "kube-system", &mut || Ok(())).unwrap();
     sim.sleep(seconds(5));
     assert!(agent(&sim, "worker-1").is_none());
     assert_eq!(sim.list(&Resource::CILIUM_NODES, &Filter::all()).unwrap().len(), 1, "definitions outlive the release");
@@ -79,7 +79,7 @@ fn a_killed_engine_is_dead_until_revived_and_the_cluster_keeps_what_it_wrote() {
         assert!(matches!(sim.create(&Resource::CONFIG_MAPS, &map("b")), Err(ClusterError::Unreachable { .. })));
         assert!(sim.store().killed());
         assert!(sim.list(&Resource::PODS, &Filter::all()).is_err());
-        assert!(sim.upgrade("cilium", "kube-system", &staged()).is_err());
+        assert!(sim.upgrade("cilium", "kube-system", &staged(), &mut || Ok(())).is_err());
         assert_eq!(sim.stop_requested(), 2);
         sim.revive();
         assert_eq!(sim.get(&Resource::CONFIG_MAPS.named("default", "b")).unwrap().is_some(), exists);

@@ -123,7 +123,7 @@ fn exclusive_agents_put_other_files_away_and_keep_doing_so() {
     let mut values = staged();
     values["cni"]["customConf"] = json!(false);
     values["cni"]["exclusive"] = json!(true);
-    sim.upgrade("cilium", "kube-system", &values).unwrap();
+    sim.upgrade("cilium", "kube-system", &values, &mut || Ok(())).unwrap();
     label(&sim, "worker-1", AGENT_LABEL, true);
     await_agent(&sim, "worker-1");
     let names = |sim: &SimCluster| sim.nodes().get("worker-1").unwrap().fs.files().keys().cloned().collect::<Vec<_>>();
@@ -144,7 +144,7 @@ fn the_operator_hunts_unmanaged_dns_pods_unless_told_not_to() {
         let sim = SimCluster::example(1).unwrap();
         let mut values = staged();
         values["operator"]["unmanagedPodWatcher"]["restart"] = json!(restart);
-        sim.upgrade("cilium", "kube-system", &values).unwrap();
+        sim.upgrade("cilium", "kube-system", &values, &mut || Ok(())).unwrap();
         sim.sleep(seconds(120));
         let dns = |record: &&ovncilium_sim::WriteRecord| {
             record.verb == "delete" && record.object.name.starts_with("coredns-")

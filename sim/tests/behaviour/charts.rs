@@ -5,23 +5,23 @@ use crate::support::*;
 #[test]
 fn a_release_left_pending_by_a_dead_helm_is_found_and_finished() {
     let sim = SimCluster::example(1).unwrap();
-    sim.upgrade("cilium", "kube-system", &staged()).unwrap();
+    sim.upgrade("cilium", "kube-system", &staged(), &mut || Ok(())).unwrap();
     let writes = sim.store().writes();
-    sim.uninstall("cilium", "kube-system").unwrap();
+    sim.uninstall("cilium", "kube-system", &mut || Ok(())).unwrap();
     for at in 0..writes {
         let sim = SimCluster::example(1).unwrap();
         sim.store().set_fault(Some(Fault::kill(at, When::After)));
-        assert!(sim.upgrade("cilium", "kube-system", &staged()).is_err());
+        assert!(sim.upgrade("cilium", "kube-system", &staged(), &mut || Ok(())).is_err());
         sim.revive();
         let found = sim.release("cilium", "kube-system").unwrap().unwrap();
         let finished = at + 1 == writes;
         assert_eq!(found.status, if finished { "deployed" } else { "pending-install" });
-        sim.upgrade("cilium", "kube-system", &staged()).unwrap();
+        sim.upgrade("cilium", "kube-system", &staged(), &mut || Ok(())).unwrap();
         let found = sim.release("cilium", "kube-system").unwrap().unwrap();
         assert_eq!((found.status.as_str(), found.revision), ("deployed", 2));
         assert_eq!(found.values, staged());
         let before = sim.store().dump().len();
-        sim.uninstall("cilium", "kube-system").unwrap();
+        sim.uninstall("cilium", "kube-system", &mut || Ok(())).unwrap();
         assert!(sim.store().dump().len() < before);
         assert_eq!(sim.release("cilium", "kube-system").unwrap(), None);
     }
@@ -32,12 +32,12 @@ fn upgrades_change_what_the_values_change_and_undo_nothing_else() {
     let sim = SimCluster::example(1).unwrap();
     install(&sim);
     let writes = sim.store().writes();
-    sim.upgrade("cilium", "kube-system", &staged()).unwrap();
+    sim.upgrade("cilium", "kube-system", &staged(), &mut || Ok(())).unwrap();
     assert_eq!(sim.store().writes() - writes, 3, "a new revision, the old one superseded, the new one deployed");
     let mut values = staged();
     values["policyAuditMode"] = json!(false);
     values["affinity"] = json!(null);
-    sim.upgrade("cilium", "kube-system", &values).unwrap();
+    sim.upgrade("cilium", "kube-system", &values, &mut || Ok(())).unwrap();
     let config = sim.get(&Resource::CONFIG_MAPS.named("kube-system", "cilium-config")).unwrap().unwrap();
     assert_eq!(config["data"]["policy-audit-mode"], json!("false"));
     sim.sleep(seconds(40));
@@ -64,7 +64,7 @@ fn cilium_config_is_the_one_of_the_recorded_chart() {
         "routingMode": "native",
     });
     let sim = SimCluster::empty(1);
-    sim.upgrade("cilium", "kube-system", &values).unwrap();
+    sim.upgrade("cilium", "kube-system", &values, &mut || Ok(())).unwrap();
     let config = sim.get(&Resource::CONFIG_MAPS.named("kube-system", "cilium-config")).unwrap().unwrap();
     assert_eq!(config["data"], recorded);
 }

@@ -68,7 +68,7 @@ fn the_whole_way_there_and_back_leaves_objects_as_they_were() {
         sim.sleep(seconds(3));
     }
     assert!(sim.nodes().iter().all(|(_, node)| node.fs.files().keys().eq([PLAIN])), "one file, as before");
-    sim.uninstall("cilium", "kube-system").unwrap();
+    sim.uninstall("cilium", "kube-system", &mut || Ok(())).unwrap();
     for object in sim.list(&Resource::CUSTOM_RESOURCES, &Filter::all()).unwrap() {
         if objects::name(&object).ends_with(".cilium.io") {
             sim.delete(&Resource::CUSTOM_RESOURCES.named("", objects::name(&object)), None).unwrap();

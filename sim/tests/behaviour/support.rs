@@ -34,7 +34,7 @@ pub(crate) fn staged() -> Value {
 }
 
 pub(crate) fn install(sim: &SimCluster) {
-    sim.upgrade("cilium", "kube-system", &staged()).unwrap();
+    sim.upgrade("cilium", "kube-system", &staged(), &mut || Ok(())).unwrap();
     sim.sleep(seconds(20));
     let config = json!({
         "apiVersion": "cilium.io/v2",

@@ -1,0 +1,139 @@
+//! Before enforcement: what the node's agent would have dropped while it only audited.
+//!
+//! A pod on the node asks the agent's Hubble. What comes from a node (kubelet's probes do) stops the run; anything else stops it
+//! until a person has seen it and says so. An answer that an earlier process got is asked for again.
+
+use ovncilium_core::plan::Resource;
+use serde_json::{Value, json};
+
+use super::support::{agent_image, is_leaving, key, remove_task, some, task_answer, task_name, task_pod, text};
+use super::{Cx, Look, StepError, Work};
+use crate::node_task::{self, Drop, Drops, Task};
+use crate::world::Filter;
+
+/// Annotation of nodes with their addresses in Kube-OVN's join network, from which they reach pods.
+const JOIN_ADDRESS: &str = "ovn.kubernetes.io/ip_address";
+/// Kinds of drops that are recorded with their acceptance.
+const RECORDED: usize = 20;
+
+/// Runs in Cilium's own image, which is on the node since its agent runs there.
+pub(super) struct ReviewDrops;
+
+impl Work for ReviewDrops {
+    fn look(&self, cx: &Cx<'_>) -> Result<Look, StepError> {
+        let node = cx.node_name()?;
+        let name = task_name(cx, Task::Observe)?;
+        let Some(pod) = task_pod(cx, Task::Observe)? else {
+            let Some(image) = agent_image(cx)? else {
+                return Ok(Look::Blocked("the DaemonSet cilium is gone, so its agents cannot be asked".to_owned()));
+            };
+            return Ok(Look::Act(json!({ "pod": name, "node": node, "image": image })));
+        };
+        if is_leaving(&pod) {
+            return Ok(Look::wait("an older look ends"));
+        }
+        let again = |why: &str| Ok(Look::Act(json!({ "pod": name, "node": node, "again": why })));
+        if is_of_an_earlier_process(cx) {
+            return again("an earlier process asked");
+        }
+        match task_answer(&pod) {
+            None => Ok(Look::wait(format!("watching what Cilium on {node} would drop"))),
+            Some(Err(why)) => again(&why),
+            Some(Ok(answer)) => match Drops::of(&answer) {
+                Some(drops) => judge(cx, &drops),
+                None => again("the pod did not answer what was asked"),
+            },
+        }
+    }
+
+    fn act(&self, cx: &Cx<'_>, intent: &Value) -> Result<(), StepError> {
+        if intent.get("again").is_some() {
+            return remove_task(cx, Task::Observe);
+        }
+        let env = [("IMAGE", text(intent, "/image"))];
+        node_task::start(cx.world.cluster, Task::Observe, cx.node_name()?, cx.run.as_str(), cx.settings(), &env)?;
+        Ok(())
+    }
+
+    fn tidy(&self, cx: &Cx<'_>) -> Result<(), StepError> {
+        remove_task(cx, Task::Observe)
+    }
+
+    fn attempts(&self) -> u32 {
+        6
+    }
+}
+
+fn is_of_an_earlier_process(cx: &Cx<'_>) -> bool {
+    match (cx.record, cx.entry()) {
+        (Some(record), Some(entry)) => entry.epoch < record.epoch,
+        _ => true,
+    }
+}
+
+fn judge(cx: &Cx<'_>, drops: &Drops) -> Result<Look, StepError> {
+    if drops.told.is_empty() && drops.untold == 0 {
+        return Ok(Look::met("nothing would be dropped"));
+    }
+    let nodes = node_addresses(cx)?;
+    let from_nodes: Vec<&Drop> = drops.told.iter().filter(|drop| drop.is_from_a_node(&nodes)).collect();
+    if !from_nodes.is_empty() || drops.may_hide_nodes() {
+        let seen = if from_nodes.is_empty() { drops.told.iter().collect() } else { from_nodes };
+        return Ok(Look::Blocked(format!(
+            "with enforcement on, Cilium would drop what comes from nodes, kubelet's probes among it: {}; \
+             allow it first: docs/runbook.md, \"Would-be drops\"",
+            some(&words(cx, &seen)?)
+        )));
+    }
+    let all: Vec<&Drop> = drops.told.iter().collect();
+    let lines = words(cx, &all)?;
+    let untold = if drops.untold == 0 { String::new() } else { format!(" and {} kinds more", drops.untold) };
+    if !cx.accepts_drops {
+        return Ok(Look::Blocked(format!(
+            "with enforcement on, Cilium would drop: {}{untold}; allow it by policy, or accept it with --accept-drops: \
+             docs/runbook.md, \"Would-be drops\"",
+            lines.join(", ")
+        )));
+    }
+    let recorded: Vec<&String> = lines.iter().take(RECORDED).collect();
+    Ok(Look::Met(format!("accepted: {}{untold}", some(&lines)), Some(json!({ "accepted-drops": recorded }))))
+}
+
+/// Every address that nodes reach pods from.
+fn node_addresses(cx: &Cx<'_>) -> Result<Vec<String>, StepError> {
+    let mut addresses = Vec::new();
+    for node in cx.world.cluster.list(&Resource::NODES, &Filter::all())? {
+        let own = node.pointer("/status/addresses").and_then(Value::as_array).into_iter().flatten();
+        addresses.extend(own.map(|address| text(address, "/address").to_owned()));
+        let annotations = node.pointer("/metadata/annotations");
+        let join = annotations.and_then(|a| a.get(JOIN_ADDRESS)).and_then(Value::as_str).unwrap_or_default();
+        addresses.extend(join.split(',').map(|address| address.trim().to_owned()));
+    }
+    addresses.retain(|address| !address.is_empty());
+    Ok(addresses)
+}
+
+/// `default/web (10.16.0.9) → default/db (10.16.0.5:5432), 4 times`.
+fn words(cx: &Cx<'_>, drops: &[&Drop]) -> Result<Vec<String>, StepError> {
+    let pods = cx.world.cluster.list(&Resource::PODS, &Filter::all())?;
+    let named = |address: &str, shown: &str| {
+        let on_host = |pod: &&Value| pod.pointer("/spec/hostNetwork").and_then(Value::as_bool) == Some(true);
+        let pod = pods.iter().find(|pod| !on_host(pod) && text(pod, "/status/podIP") == address);
+        pod.map_or_else(|| shown.to_owned(), |pod| format!("{} ({shown})", key(pod)))
+    };
+    Ok(drops
+        .iter()
+        .map(|drop| {
+            let source = match drop.identity.strip_prefix("ID:") {
+                Some(_) => drop.source.clone(),
+                None => format!("{} as {}", drop.source, drop.identity),
+            };
+            let times = if drop.count == 1 { "once".to_owned() } else { format!("{} times", drop.count) };
+            format!(
+                "{} → {}, {times}",
+                named(&drop.source, &source),
+                named(drop.destination_address(), &drop.destination)
+            )
+        })
+        .collect())
+}
