@@ -13,8 +13,8 @@ use ovncilium_core::plan::{Plan, Resource};
 use ovncilium_engine::collect::{self, Options};
 use ovncilium_engine::journal::Store as Journal;
 use ovncilium_engine::run::{Claim, Ended, claim};
-use ovncilium_engine::world::World;
-use ovncilium_sim::{Fault, SimCluster, User, When};
+use ovncilium_engine::world::{Cluster as _, World};
+use ovncilium_sim::{ActorCluster as _, Fault, SimCluster, User, When};
 use serde_json::Value;
 
 fn facts(world: World<'_>) -> ovncilium_core::facts::Facts {
@@ -235,6 +235,39 @@ fn what_comes_from_a_node_stops_it_accepted_or_not() {
     assert!(!enforces(&sim));
     sim.nodes_mut().node("worker-1").would_drop.clear();
     assert_eq!(resume(&sim, false), Ended::Done, "mended, it goes on: the agent is asked again");
+}
+
+/// Take a node and its pods away, as `kubectl delete node` and the garbage collector do.
+fn remove_node(sim: &SimCluster, name: &str) {
+    let person = sim.person();
+    person.delete(&Resource::NODES.named("", name), None).unwrap();
+    for pod in person.list(&Resource::PODS, &ovncilium_engine::world::Filter::on_node(name)).unwrap() {
+        let text = |key: &str| pod["metadata"][key].as_str().unwrap();
+        person.force_delete(&Resource::PODS.named(text("namespace"), text("name")), text("uid")).unwrap();
+    }
+}
+
+#[test]
+fn a_node_that_is_gone_does_not_hold_a_migration_up() {
+    let sim = SimCluster::example(8).unwrap();
+    let plan = migration(sim.world());
+    sim.nodes_mut().node("worker-3").would_drop = vec!["1 INGRESS 10.16.0.200 ID:7 10.16.0.201:80".to_owned()];
+    assert!(matches!(process(&sim, Some(&plan)), Ok(Ended::Paused(_))), "it stops in the middle");
+    remove_node(&sim, "worker-3");
+    assert_eq!(process(&sim, None), Ok(Ended::Done));
+    covered(&sim);
+}
+
+#[test]
+fn a_node_that_is_gone_does_not_hold_the_way_back_up() {
+    let sim = SimCluster::example(9).unwrap();
+    let plan = migration(sim.world());
+    assert_eq!(process(&sim, Some(&plan)), Ok(Ended::Done));
+    let back = way_back(sim.world());
+    remove_node(&sim, "worker-2");
+    assert_eq!(process(&sim, Some(&back)), Ok(Ended::Done));
+    let kinds: Vec<String> = sim.store().dump().iter().map(|object| object["kind"].to_string()).collect();
+    assert!(!kinds.iter().any(|kind| kind.contains("Cilium")), "{kinds:?}");
 }
 
 #[test]

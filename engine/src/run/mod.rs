@@ -202,10 +202,18 @@ impl Run<'_> {
                     continue;
                 }
                 open += 1;
-                match self.advance(phase, lane, tell)? {
-                    Advance::Moved => moved = true,
-                    Advance::Waits => {}
-                    Advance::Blocked(reason) => return Ok(Ended::Paused(reason)),
+                if !lane.has_begun() && self.pass_over(phase, lane, tell)? {
+                    moved = true;
+                    continue;
+                }
+                match self.advance(phase, lane, tell) {
+                    Ok(Advance::Moved) => moved = true,
+                    Ok(Advance::Waits) => {}
+                    Ok(Advance::Blocked(_)) | Err(RunError::Step { .. }) if self.pass_over(phase, lane, tell)? => {
+                        moved = true;
+                    }
+                    Ok(Advance::Blocked(reason)) => return Ok(Ended::Paused(reason)),
+                    Err(error) => return Err(error),
                 }
             }
             if open == 0 {
