@@ -7,7 +7,7 @@ mod bridge;
 mod mirror;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -40,11 +40,13 @@ pub struct Players {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the thread tells.
+/// What the thread tells, and is told.
 #[derive(Default)]
 struct Told {
     complaints: BTreeSet<String>,
     nodes: PretendNodes,
+    /// What each node's agent would drop, by node: asked for, and taken by the actors in their next round.
+    would_drop: BTreeMap<String, Vec<String>>,
 }
 
 impl Players {
@@ -69,6 +71,12 @@ impl Players {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).complaints.iter().cloned().collect()
     }
 
+    /// From now on the agent of this node would drop these connections, as lines of the task that asks it.
+    pub fn would_drop(&self, node: &str, lines: &[&str]) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.would_drop.insert(node.to_owned(), lines.iter().map(|&line| line.to_owned()).collect());
+    }
+
     /// What is on the nodes now.
     pub fn nodes(&self) -> PretendNodes {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).nodes.clone()
@@ -90,6 +98,9 @@ fn play(api: Api, seed: u64, stop: &AtomicBool, told: &Mutex<Told>) {
     let (began, real) = (Timestamp::now() - HEAD_START, Instant::now());
     while !stop.load(Ordering::Relaxed) {
         let round = Instant::now();
+        for (node, lines) in told.lock().unwrap_or_else(PoisonError::into_inner).would_drop.clone() {
+            actors.nodes_mut().node(&node).would_drop = lines;
+        }
         let result = actors.tick(&bridge, began + real.elapsed() * SPEED);
         {
             let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);

@@ -104,7 +104,7 @@ fn survive(
 }
 
 /// The phase in which the run is, by the header of its journal; `None` when no run was begun.
-fn phase(town: &Town) -> Result<Option<String>> {
+pub(super) fn phase(town: &Town) -> Result<Option<String>> {
     let found = town.api().find("/api/v1/namespaces/kube-system/configmaps/ovncilium-journal")?;
     let Some(object) = found else { return Ok(None) };
     let text = object["data"]["header"].as_str().unwrap_or_default();

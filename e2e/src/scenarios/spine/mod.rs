@@ -1,12 +1,14 @@
 //! The main job on a real control plane: check, plan, migrate, go back; killed, hindered, and judged by the audit log.
 //!
 //! Reading order: [`program`] is the real binary, [`town`] a cluster at work, [`journey`] the whole way with one helm, [`oracle`] what
-//! proves it, [`kills`] the same way with the power going off, [`refusals`] what must not even begin, [`modules`] foreign
+//! proves it, [`kills`] the same way with the power going off, [`halfway`]
+//! ways back and stops in the middle, [`refusals`] what must not even begin, [`modules`] foreign
 //! policies, [`gate`] and [`recorded`] the post-renderer. The stories run side by side, each on a control plane of its own,
 //! since most of the time is waiting. `OVNCILIUM_SPINE=kills,helm3` plays only these.
 
 mod charts;
 mod gate;
+mod halfway;
 mod journey;
 mod kills;
 mod modules;
@@ -46,10 +48,11 @@ struct Stage<'a> {
 /// One story: its name, and how it is played.
 type Story = (&'static str, fn(&Stage<'_>, &Teller));
 
-const STORIES: [Story; 5] = [
+const STORIES: [Story; 6] = [
     ("helm3", |stage, tell| journey::play(stage, JOURNEYS[0], tell)),
     ("helm4", |stage, tell| journey::play(stage, JOURNEYS[1], tell)),
     ("kills", kills::play),
+    ("halfway", halfway::play),
     ("refusals", refusals::play),
     ("renders", recorded::play),
 ];

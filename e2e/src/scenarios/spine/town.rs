@@ -90,6 +90,11 @@ impl Town {
         Ok(program.kubectl(self.kubeconfig()?, args))
     }
 
+    /// From now on the agent of this node would drop these connections if it enforced.
+    pub(super) fn would_drop(&self, node: &str, lines: &[&str]) {
+        self.players.would_drop(node, lines);
+    }
+
     /// The configurations of every node and which one its runtime has loaded.
     pub(super) fn configurations(&self) -> BTreeMap<String, (Vec<String>, String)> {
         let nodes = self.players.nodes();
