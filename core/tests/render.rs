@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are outside of #[test] functions")]
 
+#[path = "render/table.rs"]
+mod table;
+
 use std::path::PathBuf;
 
 use ovncilium_core::render::{Dialect, DocumentPatch, Stream};
@@ -156,7 +159,10 @@ fn errors_say_where_and_what() {
             "# c\u{85}kind: X\na: 1\n".as_bytes(),
             "document 0, line 1, column 4: U+0085 ends a line in YAML 1.1 and does not in YAML 1.2",
         ),
-        (b"%YAML 1.2\n---\na: 1\n", "document 0, line 2, column 1: did not find expected <document start>"),
+        (
+            b"%YAML 1.2\n---\na: 1\n",
+            "document 0, line 1, column 1: a directive (`%`): Helm and kubectl cut it off the document it belongs to",
+        ),
     ];
     for (bytes, message) in cases {
         let error = Stream::parse(bytes).unwrap_err().to_string();
@@ -305,4 +311,64 @@ proptest! {
         let read = again.documents()[0].value().unwrap();
         prop_assert!(same(read, &wanted), "{}\n{}\n{}", out, read, wanted);
     }
+}
+
+#[test]
+fn a_scalar_that_is_patched_is_all_that_changes() {
+    let text = "# Source: c/t.yaml\nkind: ConfigMap # a\ndata:\n  # why\n  cni-exclusive: \"true\"   # quoted\n  mode: 'veth'\n  \
+                audit: off\n  count: 5\r\n  open: |\n    text\n";
+    let set = |pointer: &str, value: Value| {
+        let stream = Stream::parse(text.as_bytes()).unwrap();
+        let operations = json!([{"op": "test", "path": "/kind", "value": "ConfigMap"}, {"op": "replace", "path": pointer, "value": value}]);
+        String::from_utf8(stream.write(&[patch(0, "p", operations)]).unwrap()).unwrap()
+    };
+    for (pointer, value, line) in [
+        ("/data/cni-exclusive", json!("false"), "  cni-exclusive: \"false\"   # quoted"),
+        ("/data/cni-exclusive", json!("a\n\"b\""), "  cni-exclusive: \"a\\n\\\"b\\\"\"   # quoted"),
+        ("/data/mode", json!("it's"), "  mode: 'it''s'"),
+        ("/data/audit", json!("on"), "  audit: \"on\""),
+        ("/data/audit", json!("generic-veth"), "  audit: generic-veth"),
+        ("/data/audit", json!("#x"), "  audit: \"#x\""),
+        ("/data/count", json!(17), "  count: 17\r"),
+        ("/data/count", Value::Null, "  count: null\r"),
+    ] {
+        let out = set(pointer, value.clone());
+        let changed: Vec<(&str, &str)> =
+            text.split('\n').zip(out.split('\n')).filter(|(old, new)| old != new).collect();
+        assert_eq!(changed.iter().map(|(_, new)| *new).collect::<Vec<_>>(), [line], "{pointer} {value}");
+        assert_eq!(text.split('\n').count(), out.split('\n').count());
+    }
+    // More than one line, or more than a scalar: the document is written anew and means what was asked for.
+    for (pointer, value) in [("/data/open", json!("x")), ("/data/mode", json!({"a": 1}))] {
+        let out = set(pointer, value.clone());
+        assert!(out.starts_with("# Source: c/t.yaml\n") && !out.contains("# why"), "{out}");
+        assert_eq!(
+            Stream::parse(out.as_bytes()).unwrap().documents()[0].value().unwrap().pointer(pointer),
+            Some(&value)
+        );
+    }
+}
+
+#[test]
+fn what_an_alias_or_a_later_key_hides_is_not_edited_in_place() {
+    for (text, pointer) in [
+        ("a: &x one\nb: *x\n", "/b"),
+        ("a: {k: &y 1}\nb:\n  <<: {c: 2}\n", "/b/c"),
+        ("a: one\na: two\n", "/a"),
+        ("base: &b {c: 1}\nuse:\n  <<: *b\n", "/base/c"),
+    ] {
+        let stream = Stream::parse(text.as_bytes()).unwrap();
+        let mut wanted = stream.documents()[0].value().unwrap().clone();
+        *wanted.pointer_mut(pointer).unwrap() = json!("new");
+        let operations = json!([{"op": "replace", "path": pointer, "value": "new"}]);
+        let out = stream.write(&[patch(0, "p", operations)]).unwrap();
+        let again = Stream::parse(&out).unwrap();
+        assert_eq!(again.documents()[0].value().unwrap(), &wanted, "{text}");
+    }
+}
+
+#[test]
+fn a_carriage_return_alone_is_refused_with_its_place() {
+    let error = Stream::parse(b"a: 1\r\nb: 2\rc: 3\n").unwrap_err().to_string();
+    assert!(error.starts_with("document 0, line 2, column 5: a carriage return without a line feed"), "{error}");
 }

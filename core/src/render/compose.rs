@@ -5,6 +5,7 @@
 //! expanded under a budget. Duplicates are remembered, because Helm accepts them silently.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use serde_json::{Map, Value};
 use serde_saphyr::granit_parser::{Event, Options, Parser, ScalarStyle, Span, Tag};
@@ -48,6 +49,17 @@ pub(super) struct Composed {
     pub duplicates: Vec<DuplicateKey>,
     /// Line of each JSON pointer, when they were asked for.
     pub lines: Option<HashMap<String, u32>>,
+    /// Scalars that are written on one line without anchor or tag, by JSON pointer, when lines were asked for.
+    pub scalars: HashMap<String, Written>,
+}
+
+/// How a scalar is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Written {
+    /// Its bytes in the document, quotes included.
+    pub range: Range<usize>,
+    /// Its quote, if it has one.
+    pub quote: Option<char>,
 }
 
 /// Where we are in the document, without allocating.
@@ -84,6 +96,7 @@ struct Composer<P> {
     first_line: u32,
     duplicates: Vec<DuplicateKey>,
     lines: Option<HashMap<String, u32>>,
+    scalars: HashMap<String, Written>,
 }
 
 type Next<'t> = (Event<'t>, Span);
@@ -101,6 +114,20 @@ pub(super) fn compose(text: &str, first_line: u32, want_lines: bool) -> Result<C
         let column = before.chars().rev().take_while(|c| *c != '\n').count();
         let message = format!("U+{:04X} ends a line in YAML 1.1 and does not in YAML 1.2", u32::from(break_));
         return Err(at_marker(line, column, first_line, message));
+    }
+    if let Some((index, _)) = text.lines().enumerate().find(|(_, line)| line.starts_with('%')).filter(|(index, _)| {
+        let before = text.lines().take(*index);
+        before.clone().all(|line| line.trim().is_empty() || line.starts_with('#'))
+    }) {
+        let message = "a directive (`%`): Helm and kubectl cut it off the document it belongs to";
+        return Err(at_marker(index + 1, 0, first_line, message));
+    }
+    let lone = |(at, _): &(usize, &str)| text.as_bytes().get(at + 1) != Some(&b'\n');
+    if let Some((at, _)) = text.match_indices('\r').find(lone) {
+        let before = &text[..at];
+        let column = before.chars().rev().take_while(|c| *c != '\n').count();
+        let message = "a carriage return without a line feed ends a line in YAML and does not for Helm";
+        return Err(at_marker(before.matches('\n').count() + 1, column, first_line, message));
     }
     let composed = read(text, first_line, want_lines)?;
     if composed.duplicates.is_empty() || want_lines {
@@ -125,9 +152,10 @@ fn read(text: &str, first_line: u32, want_lines: bool) -> Result<Composed, YamlE
         first_line,
         duplicates: Vec::new(),
         lines: want_lines.then(HashMap::new),
+        scalars: HashMap::new(),
     };
     let value = composer.document()?;
-    Ok(Composed { value, duplicates: composer.duplicates, lines: composer.lines })
+    Ok(Composed { value, duplicates: composer.duplicates, lines: composer.lines, scalars: composer.scalars })
 }
 
 fn at_marker(line: usize, column: usize, first_line: u32, message: impl Into<String>) -> YamlError {
@@ -182,6 +210,9 @@ impl<'t, P: Iterator<Item = Result<Next<'t>, YamlError>>> Composer<P> {
         }
         let (anchor, value, key) = match event {
             Event::Scalar(text, style, anchor, tag) => {
+                if self.lines.is_some() && anchor == 0 && tag.is_none() {
+                    self.note(style, &span, path);
+                }
                 let scalar = self.scalar(&text, style, tag.as_deref(), &span)?;
                 let key = (anchor != 0).then(|| scalar.clone().key(&text));
                 let value = match (scalar, tag.as_deref()) {
@@ -200,6 +231,19 @@ impl<'t, P: Iterator<Item = Result<Next<'t>, YamlError>>> Composer<P> {
             self.anchors.insert(anchor, Anchored { value: value.clone(), key, nodes });
         }
         Ok(value)
+    }
+
+    /// Remember where a scalar is written, if it is on one line.
+    fn note(&mut self, style: ScalarStyle, span: &Span, path: &Path<'_>) {
+        let quote = match style {
+            ScalarStyle::Plain => None,
+            ScalarStyle::SingleQuoted => Some('\''),
+            ScalarStyle::DoubleQuoted => Some('"'),
+            _ => return,
+        };
+        if let Some(range) = span.byte_range().filter(|_| span.start.line() == span.end.line()) {
+            self.scalars.insert(path.pointer(), Written { range, quote });
+        }
     }
 
     fn sequence(&mut self, path: &Path<'_>) -> Result<Value, YamlError> {
@@ -259,6 +303,7 @@ impl<'t, P: Iterator<Item = Result<Next<'t>, YamlError>>> Composer<P> {
                     // The later key wins, with everything below it.
                     let below = format!("{pointer}/");
                     lines.retain(|known, _| !known.starts_with(&below));
+                    self.scalars.retain(|known, _| *known != pointer && !known.starts_with(&below));
                 }
                 lines.insert(pointer, line);
             }

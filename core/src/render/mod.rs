@@ -10,6 +10,7 @@
 
 mod compose;
 mod document;
+mod edit;
 mod error;
 mod scalar;
 mod split;

@@ -1,9 +1,10 @@
-//! Writes a stream back: untouched documents byte for byte, patched ones anew.
+//! Writes a stream back: untouched documents byte for byte, patched ones with only their patched scalars changed where that is
+//! possible.
 
 use serde_json::Value;
 
 use super::document::HELM4_FILENAME;
-use super::{Document, RenderError, Stream, split};
+use super::{Document, RenderError, Stream, compose, edit, split};
 
 /// What Helm 4 gets for a stream without a byte of content: it takes empty output for an error.
 const EMPTY: &[u8] = b"# ovncilium: empty stream\n";
@@ -20,8 +21,9 @@ pub struct DocumentPatch {
 }
 
 impl Stream {
-    /// The stream with patches applied in order. Documents without one keep every byte; the others are written
-    /// anew behind their leading comments, with Helm 4's annotation kept. A blank stream becomes one comment line.
+    /// The stream with patches applied in order. Documents without one keep every byte. Where patches only replace scalars
+    /// that are written on one line, nothing but these scalars changes; else the document is written anew behind its
+    /// leading comments. Helm 4's annotation is kept. A blank stream becomes one comment line.
     ///
     /// # Errors
     /// A patch that does not apply, names a document that is not there, or touches a value that a patch of
@@ -69,13 +71,19 @@ fn patched(document: &Document, patches: &[&DocumentPatch]) -> Result<String, Re
         return Err(unpatchable("the result is no object".to_owned()));
     }
     keep_filename(before, &mut value);
+    let operations: Vec<_> = patches.iter().flat_map(|patch| &patch.patch.0).collect();
+    if let Some(text) = edit::edit(document.text(), &operations, &value) {
+        return Ok(text);
+    }
     let yaml = serde_saphyr::to_string(&value).map_err(|error| unpatchable(error.to_string()))?;
     let mut text = split::leading(document.text()).to_owned();
     text.push_str(&yaml);
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    Ok(text)
+    let whole = split::split(&text).is_ok_and(|chunks| chunks.len() == 1);
+    let same = whole && compose::compose(&text, 1, false).is_ok_and(|read| read.value == value);
+    if same { Ok(text) } else { Err(unpatchable("written anew, the document would mean something else".to_owned())) }
 }
 
 /// Helm 4 names a document without the annotation `generated-by-postrender-N.yaml`.
