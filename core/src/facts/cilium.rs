@@ -18,6 +18,18 @@ pub struct Cilium {
     pub node_configs: Vec<String>,
     /// Policy objects (`CiliumNetworkPolicy`, `CiliumClusterwideNetworkPolicy`) as `kind namespace/name`.
     pub policies: Vec<String>,
+    /// Those of them with rules above layer 4.
+    pub l7_policies: Vec<L7Policy>,
+}
+
+/// A policy object with rules above layer 4.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L7Policy {
+    /// `kind namespace/name`.
+    pub object: String,
+    /// Fields that need Cilium's proxy, `toFQDNs` and `toPorts.rules.http`, each once.
+    pub uses: Vec<String>,
 }
 
 /// An installed Cilium.

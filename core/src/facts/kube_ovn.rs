@@ -29,6 +29,26 @@ pub struct Installation {
     pub controller: Controller,
     /// The DaemonSet that runs the CNI server.
     pub cni: CniDaemon,
+    /// Its workloads and how far their rollouts are, by object; none of them when only manifests are known.
+    pub components: Vec<Component>,
+}
+
+/// A workload of Kube-OVN.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Component {
+    /// `deployment kube-system/ovn-central`.
+    pub object: String,
+    /// Its image tag's version; absent when the tag tells none.
+    pub version: Option<String>,
+    /// Pods wanted.
+    pub desired: u32,
+    /// Pods of the current template.
+    pub updated: u32,
+    /// Pods ready.
+    pub ready: u32,
+    /// Its controller has seen the newest specification.
+    pub observed: bool,
 }
 
 /// Who owns an object's fields, and so how they are changed.

@@ -16,6 +16,7 @@ pub mod intent;
 pub mod inventory;
 pub mod kube_ovn;
 pub mod manifests;
+pub mod multus;
 pub mod networks;
 pub mod node_os;
 pub mod nodes;
@@ -197,6 +198,8 @@ subjects! {
     addresses: addresses::Addresses = "addresses";
     /// Services and what serves them.
     services: services::Services = "services";
+    /// Multus, and which configuration it calls.
+    multus: multus::Multus = "multus";
     /// Pods in a slim form, disruption budgets, network policies.
     workloads: workloads::Workloads = "workloads";
     /// What we may do.

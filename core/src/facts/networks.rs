@@ -38,4 +38,6 @@ pub struct Subnet {
     pub vpc: String,
     /// `spec.protocol`: `IPv4`, `IPv6` or `Dual`.
     pub protocol: String,
+    /// Why its condition Ready is False; absent when it is not, or when nobody has told yet.
+    pub not_ready: Option<String>,
 }

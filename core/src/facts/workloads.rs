@@ -42,6 +42,8 @@ pub struct Pod {
     pub recycle: Option<String>,
     /// Whether a container asks for a hostPort.
     pub host_port: bool,
+    /// Kind of its network interface, where Kube-OVN was told one: `veth-pair`, `internal-port`, `offload-port`, `dpdk-port`.
+    pub nic_type: Option<String>,
 }
 
 /// One PodDisruptionBudget.

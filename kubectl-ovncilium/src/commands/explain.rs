@@ -13,10 +13,18 @@ const PAGES: &[(&str, &str)] = &[
     ("chart-chaining", include_str!("../../../docs/checks/chart-chaining.md")),
     ("cni-conf-order", include_str!("../../../docs/checks/cni-conf-order.md")),
     ("helm-version", include_str!("../../../docs/checks/helm-version.md")),
+    ("ip-family", include_str!("../../../docs/checks/ip-family.md")),
+    ("kube-ovn-health", include_str!("../../../docs/checks/kube-ovn-health.md")),
     ("kube-ovn-load-balancer", include_str!("../../../docs/checks/kube-ovn-load-balancer.md")),
     ("kube-ovn-network-policy", include_str!("../../../docs/checks/kube-ovn-network-policy.md")),
+    ("l7-policy-void", include_str!("../../../docs/checks/l7-policy-void.md")),
+    ("multus-pin", include_str!("../../../docs/checks/multus-pin.md")),
+    ("nat-gateway", include_str!("../../../docs/checks/nat-gateway.md")),
     ("node-kernel", include_str!("../../../docs/checks/node-kernel.md")),
+    ("owner", include_str!("../../../docs/checks/owner.md")),
+    ("permissions", include_str!("../../../docs/checks/permissions.md")),
     ("service-provider", include_str!("../../../docs/checks/service-provider.md")),
+    ("veth-only", include_str!("../../../docs/checks/veth-only.md")),
 ];
 
 /// One page, or the list.

@@ -88,7 +88,9 @@ fn open_helm(
 /// Ourselves as the post-renderer of what a run installs; the organisation's modules go along in a private file.
 fn post_renderer(sources: Option<&Sources>, helm: Option<&Path>, directory: &Path) -> Result<PostRenderer, Failure> {
     let executable = std::env::current_exe().map_err(|error| Failure::of(ExitCode::Internal, &error, None))?;
-    let mut args = vec!["post-render".to_owned(), "--mode=plan".to_owned()];
+    // The way back must not hang on the health of what it leaves: there the documents alone are judged.
+    let mode = if sources.is_some() { "--mode=plan" } else { "--offline" };
+    let mut args = vec!["post-render".to_owned(), mode.to_owned()];
     args.extend(helm.map(|helm| format!("--helm={}", helm.display())));
     if let Some(sources) = sources {
         let file = directory.join("policies.json");

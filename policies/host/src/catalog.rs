@@ -52,6 +52,14 @@ builtins! {
     "cni-conf-order": ["cluster"];
     "address-plan": ["cluster"];
     "chart-chaining": ["stream"];
+    "owner": ["cluster"];
+    "kube-ovn-health": ["cluster"];
+    "permissions": ["cluster"];
+    "ip-family": ["cluster"];
+    "veth-only": ["cluster"];
+    "multus-pin": ["cluster"];
+    "nat-gateway": ["cluster"];
+    "l7-policy-void": ["cluster"];
 }
 
 /// `policies/dist/digests.json`, written by `cargo xtask policies`.

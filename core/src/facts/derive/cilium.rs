@@ -1,13 +1,13 @@
 //! What is there of Cilium: the agent's DaemonSet by what it runs, its ConfigMap, its API objects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::command_line::{CommandLine, Runs};
 use super::object::{condition, controller, list, meta, name, namespace, qualified, some_text, text};
 use super::{config_map, image};
-use crate::facts::cilium::{Agent, Cilium, Endpoint, Installation};
+use crate::facts::cilium::{Agent, Cilium, Endpoint, Installation, L7Policy};
 use crate::facts::inventory::{Inventory, Listing};
 use crate::plan::Resource;
 
@@ -39,12 +39,45 @@ pub(super) fn cilium(inventory: &Inventory) -> Result<Cilium, String> {
         served(inventory, Resource::CILIUM_NODE_CONFIGS, &crds)?.iter().map(qualified).collect();
     node_configs.sort();
     let mut policies = Vec::new();
+    let mut l7_policies = Vec::new();
     for resource in [Resource::CILIUM_NETWORK_POLICIES, Resource::CILIUM_CLUSTERWIDE_POLICIES] {
         let objects = served(inventory, resource, &crds)?;
-        policies.extend(objects.iter().map(|object| format!("{} {}", resource.kind, qualified(object))));
+        for object in objects {
+            let named = format!("{} {}", resource.kind, qualified(object));
+            let uses = needs_proxy(object);
+            if !uses.is_empty() {
+                l7_policies.push(L7Policy { object: named.clone(), uses });
+            }
+            policies.push(named);
+        }
     }
     policies.sort();
-    Ok(Cilium { installation, crds, endpoints, node_configs, policies })
+    l7_policies.sort_by(|a, b| a.object.cmp(&b.object));
+    Ok(Cilium { installation, crds, endpoints, node_configs, policies, l7_policies })
+}
+
+/// Fields of a policy that only Cilium's proxy can enforce, each once, by name.
+fn needs_proxy(policy: &Value) -> Vec<String> {
+    let mut found = BTreeSet::new();
+    let rules = policy.get("spec").into_iter().chain(list(policy, "/specs"));
+    for rule in rules.flat_map(|spec| ["ingress", "egress"].map(|way| list(spec, &format!("/{way}")))).flatten() {
+        if !list(rule, "/toFQDNs").is_empty() {
+            found.insert("toFQDNs".to_owned());
+        }
+        for ports in list(rule, "/toPorts") {
+            for field in ["terminatingTLS", "originatingTLS", "listener"] {
+                if ports.get(field).is_some_and(|value| !value.is_null()) {
+                    found.insert(format!("toPorts.{field}"));
+                }
+            }
+            if !list(ports, "/serverNames").is_empty() {
+                found.insert("toPorts.serverNames".to_owned());
+            }
+            let kinds = ports.get("rules").and_then(Value::as_object).into_iter().flatten();
+            found.extend(kinds.filter(|(_, value)| !value.is_null()).map(|(kind, _)| format!("toPorts.rules.{kind}")));
+        }
+    }
+    found.into_iter().collect()
 }
 
 /// All objects of a kind; one whose CRD is there but not served in the version we read is not empty, it is unknown.

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::command_line::{CommandLine, Runs, parse_bool};
-use super::object::{list, name, namespace, qualified, text};
+use super::object::{list, name, namespace, number, qualified, text};
 use super::owner::owner;
 use super::{image, known};
 use crate::facts::inventory::Inventory;
-use crate::facts::kube_ovn::{CniDaemon, ConfWriter, Controller, Installation, KubeOvn};
+use crate::facts::kube_ovn::{CniDaemon, Component, ConfWriter, Controller, Installation, KubeOvn};
 use crate::plan::Resource;
 
 const CONTROLLER: &[&str] = &["start-controller.sh", "kube-ovn-controller"];
@@ -34,7 +34,13 @@ pub(super) fn kube_ovn(inventory: &Inventory) -> Result<KubeOvn, String> {
         for (index, container) in list(deployment, "/spec/template/spec/containers").iter().enumerate() {
             match CommandLine::of(container).runs(CONTROLLER) {
                 Runs::No => {}
-                Runs::Directly => installations.push(installation(deployment, index, container, daemon_sets)?),
+                Runs::Directly => {
+                    let mut found = installation(deployment, index, container, daemon_sets)?;
+                    if complete {
+                        found.components = components(&found, deployments, daemon_sets);
+                    }
+                    installations.push(found);
+                }
                 Runs::FromShellText => {
                     return Err(format!(
                         "deployment {} starts kube-ovn-controller from a shell text, where its flags cannot be read",
@@ -74,7 +80,40 @@ fn installation(deployment: &Value, index: usize, container: &Value, sets: &[Val
         cni: cni(set, server, version.as_deref())?,
         controller,
         version,
+        components: Vec::new(),
     })
+}
+
+/// Names of Kube-OVN's other workloads, the same in every release and chart.
+const COMPONENTS: [&str; 2] = ["ovn-central", "ovs-ovn"];
+
+fn components(found: &Installation, deployments: &[Value], sets: &[Value]) -> Vec<Component> {
+    let ours = |object: &&Value| {
+        let known = [found.controller.name.as_str(), found.cni.name.as_str()];
+        namespace(object) == found.namespace && (known.contains(&name(object)) || COMPONENTS.contains(&name(object)))
+    };
+    let component = |kind: &str, object: &Value, desired: u32, updated: &str, ready: &str| Component {
+        object: format!("{kind} {}", qualified(object)),
+        version: image::version(text(object, "/spec/template/spec/containers/0/image")),
+        desired,
+        updated: number(object, updated),
+        ready: number(object, ready),
+        observed: number(object, "/status/observedGeneration") >= number(object, "/metadata/generation"),
+    };
+    let replicas = |deployment: &Value| match deployment.pointer("/spec/replicas") {
+        Some(_) => number(deployment, "/spec/replicas"),
+        None => 1,
+    };
+    let deployments = deployments.iter().filter(ours).map(|deployment| {
+        component("deployment", deployment, replicas(deployment), "/status/updatedReplicas", "/status/readyReplicas")
+    });
+    let sets = sets.iter().filter(ours).map(|set| {
+        let desired = number(set, "/status/desiredNumberScheduled");
+        component("daemonset", set, desired, "/status/updatedNumberScheduled", "/status/numberReady")
+    });
+    let mut all: Vec<Component> = deployments.chain(sets).collect();
+    all.sort_by(|a, b| a.object.cmp(&b.object));
+    all
 }
 
 fn controller(deployment: &Value, index: usize, container: &Value) -> Result<Controller, String> {

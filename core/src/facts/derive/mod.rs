@@ -8,6 +8,7 @@ mod cilium;
 mod command_line;
 mod image;
 mod kube_ovn;
+mod multus;
 mod networks;
 mod nodes;
 mod object;
@@ -43,6 +44,7 @@ pub fn derive(inventory: &Inventory, source: Source, at: Timestamp) -> Facts {
     facts.addresses = subject(addresses, at);
     let services = services::services(inventory, facts.kube_ovn.value.as_result(), facts.cilium.value.as_result());
     facts.services = subject(services, at);
+    facts.multus = subject(multus::multus(inventory), at);
     facts.workloads = subject(workloads::workloads(inventory), at);
     facts.permissions = Subject::unknown("nobody was asked what we may do");
     facts.tools = Subject::unknown("nobody looked for tools");
@@ -55,7 +57,7 @@ pub fn derive(inventory: &Inventory, source: Source, at: Timestamp) -> Facts {
 /// Why the node tier is unknown unless somebody probes.
 pub const NODES_NOT_READ: &str = "node facts were not read (--nodes)";
 
-/// ConfigMaps that [`derive`] wants to see, told by the workloads: Cilium's, and kube-proxy's. They are asked for by name, so that
+/// ConfigMaps that [`derive`] wants to see, told by the workloads: Cilium's, kube-proxy's and Multus's. They are asked for by name, so that
 /// nobody needs permission to list all ConfigMaps.
 pub fn config_maps(inventory: &Inventory) -> Vec<ObjectRef> {
     let sets = inventory.some(Resource::DAEMON_SETS);
@@ -64,6 +66,9 @@ pub fn config_maps(inventory: &Inventory) -> Vec<ObjectRef> {
         sets.iter().filter_map(cilium::agent_container).map(|(set, _)| named(set, cilium::CONFIG)).collect();
     for (set, proxy) in sets.iter().filter_map(services::kube_proxy) {
         wanted.extend(services::configuration(set, proxy).map(|(map, _)| named(set, map)));
+    }
+    for set in sets.iter().filter(|set| multus::is_multus(set)) {
+        wanted.extend(multus::config_maps(set).map(|map| named(set, map)));
     }
     wanted
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::object::{is_true, name, some_text, text};
+use super::object::{is_true, list, name, some_text, text};
 use crate::facts::inventory::Inventory;
 use crate::facts::kube_ovn::KubeOvn;
 use crate::facts::networks::{Networks, Subnet};
@@ -42,7 +42,16 @@ fn subnet(object: &Value) -> Subnet {
         u2o: is_true(object, "/spec/u2oInterconnection"),
         vpc: text(object, "/spec/vpc").to_owned(),
         protocol: text(object, "/spec/protocol").to_owned(),
+        not_ready: not_ready(object),
     }
+}
+
+fn not_ready(object: &Value) -> Option<String> {
+    let conditions = list(object, "/status/conditions").iter();
+    let mut ready = conditions.filter(|condition| text(condition, "/type") == "Ready");
+    let condition = ready.find(|condition| text(condition, "/status") == "False")?;
+    let words = [text(condition, "/reason"), text(condition, "/message")];
+    Some(words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(": "))
 }
 
 fn names(objects: &[Value]) -> Vec<String> {

@@ -43,7 +43,21 @@ fn pod(object: &Value) -> Pod {
         owner_name: owner_name.to_owned(),
         recycle: meta(object, "annotations", RECYCLE_ANNOTATION).map(str::to_owned),
         host_port: ports.any(|port| number(port, "/hostPort") != 0),
+        nic_type: nic_type(object),
     }
+}
+
+/// `<provider>.kubernetes.io/pod_nic_type` of any of the pod's networks; one that is no veth pair comes first.
+fn nic_type(object: &Value) -> Option<String> {
+    let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object)?;
+    let mut types: Vec<&str> = annotations
+        .iter()
+        .filter(|(key, _)| key.ends_with(".kubernetes.io/pod_nic_type"))
+        .filter_map(|(_, value)| value.as_str())
+        .filter(|kind| !kind.is_empty())
+        .collect();
+    types.sort_by_key(|kind| (*kind == "veth-pair", *kind));
+    types.first().map(|&kind| kind.to_owned())
 }
 
 fn budget(object: &Value) -> Budget {

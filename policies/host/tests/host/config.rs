@@ -47,7 +47,7 @@ fn mistakes_are_told_with_file_line_and_what_is_known() {
 org.yaml:3: unknown field `polices`, expected one of `apiVersion`, `kind`, `policies`, `settings`, `waivers`
 org.yaml:4: policies[0]: unknown field `sha265`, expected one of `id`, `file`, `sha256`, `settings`, `mutate`
 org.yaml:4: policies[0]: `abc` is not a digest: expected `sha256:` and 64 hexadecimal digits
-org.yaml:4: settings for `node-kernal`, which is not built in; built in are helm-version, node-kernel, service-provider, kube-ovn-load-balancer, kube-ovn-network-policy, cni-conf-order, address-plan, chart-chaining
+org.yaml:4: settings for `node-kernal`, which is not built in; built in are helm-version, node-kernel, service-provider, kube-ovn-load-balancer, kube-ovn-network-policy, cni-conf-order, address-plan, chart-chaining, owner, kube-ovn-health, permissions, ip-family, veth-only, multus-pin, nat-gateway, l7-policy-void
 org.yaml:4: waivers[0]: missing field `reason`
 org.yaml:4: waivers[0]: a waiver needs a reason
 ";

@@ -51,7 +51,7 @@ pub(crate) fn facts(slim: &std::collections::BTreeMap<String, Value>) -> Facts {
         }
         set!(
             "nodes" => nodes, "kube-ovn" => kube_ovn, "networks" => networks, "cilium" => cilium, "addresses" => addresses,
-            "services" => services, "workloads" => workloads, "permissions" => permissions, "tools" => tools,
+            "services" => services, "multus" => multus, "workloads" => workloads, "permissions" => permissions, "tools" => tools,
             "conflists" => conflists, "node-os" => node_os, "intent" => intent,
         );
     }
@@ -60,15 +60,29 @@ pub(crate) fn facts(slim: &std::collections::BTreeMap<String, Value>) -> Facts {
 
 /// A default of a fact's type with one element in every list.
 fn template(name: &str) -> Value {
-    use facts::{addresses, cilium, conflists, kube_ovn, networks, nodes, services, tools, workloads};
+    use facts::{
+        addresses, cilium, conflists, kube_ovn, multus, networks, nodes, permissions, services, tools, workloads,
+    };
     fn json(value: impl serde::Serialize) -> Value {
         serde_json::to_value(value).unwrap()
     }
     match name {
         "nodes" => json(nodes::Nodes { items: vec![nodes::Node::default()] }),
-        "kube-ovn" => json(kube_ovn::KubeOvn { installations: vec![kube_ovn::Installation::default()] }),
+        "kube-ovn" => json(kube_ovn::KubeOvn {
+            installations: vec![kube_ovn::Installation {
+                components: vec![kube_ovn::Component::default()],
+                ..Default::default()
+            }],
+        }),
+        "multus" => json(multus::Multus { installations: vec![multus::Installation::default()] }),
+        "permissions" => json(permissions::Permissions { items: vec![permissions::Permission::default()] }),
         "networks" => json(networks::Networks { subnets: vec![networks::Subnet::default()], ..Default::default() }),
-        "cilium" => json(cilium::Cilium { endpoints: vec![cilium::Endpoint::default()], ..Default::default() }),
+        "cilium" => json(cilium::Cilium {
+            installation: Some(cilium::Installation::default()),
+            endpoints: vec![cilium::Endpoint::default()],
+            l7_policies: vec![cilium::L7Policy::default()],
+            ..Default::default()
+        }),
         "addresses" => json(addresses::Addresses { ranges: vec![addresses::Range::default()] }),
         "services" => json(services::Services { providers: vec![services::Provider::default()], ..Default::default() }),
         "workloads" => json(workloads::Workloads {
@@ -90,6 +104,12 @@ fn overlay(at: &str, template: &Value, slim: &Value) -> Value {
     match (template, slim) {
         // A map of free keys: labels, flags.
         (Value::Object(fields), Value::Object(_)) if fields.is_empty() => slim.clone(),
+        // A variant of its own, with fields that the template's has not.
+        (Value::Object(fields), Value::Object(given))
+            if fields.get("kind") != given.get("kind") && at.ends_with(".owner") =>
+        {
+            slim.clone()
+        }
         (Value::Object(fields), Value::Object(given)) => {
             let mut full = fields.clone();
             for (field, value) in &mut full {
@@ -97,7 +117,7 @@ fn overlay(at: &str, template: &Value, slim: &Value) -> Value {
                     Some(given) => *value = overlay(&format!("{at}.{field}"), value, given),
                     // Lists hold one element only to show its shape; what may be absent is absent.
                     None if value.is_array() => *value = json!([]),
-                    None if field == "helm" => *value = Value::Null,
+                    None if ["helm", "installation"].contains(&field.as_str()) => *value = Value::Null,
                     None => {}
                 }
             }

@@ -1,0 +1,129 @@
+//! `owner`: nobody else's tool would put back what a migration changes.
+//!
+//! Helm, Argo CD, Flux and operators keep the fields of what they own. A flag of kube-ovn-controller that is changed behind their back
+//! returns at the next sync, at a moment nobody chose.
+
+use ovncilium_policy_sdk::prelude::*;
+use serde::Deserialize;
+
+const FLAGS: &str = "flags-stay";
+const CILIUM: &str = "cilium-stays";
+
+/// The policy; what it holds is told by [`Policy::info`].
+pub struct OwnerPolicy;
+export_policy!(OwnerPolicy);
+
+#[derive(Deserialize)]
+struct Installation {
+    namespace: String,
+    owner: Owner,
+    controller: Controller,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+enum Owner {
+    Manifest,
+    Helm { release: String, namespace: String },
+    External { by: String, object: String },
+}
+
+#[derive(Deserialize)]
+struct Controller {
+    name: String,
+    enable_lb: bool,
+    enable_np: bool,
+}
+
+#[derive(Deserialize)]
+struct Cilium {
+    namespace: String,
+    daemonset: String,
+    release: Option<String>,
+}
+
+impl Policy for OwnerPolicy {
+    type Settings = NoSettings;
+
+    fn info() -> Info {
+        Info::new("owner", env!("CARGO_PKG_VERSION"), "nobody puts back what a migration changes")
+            .scope(ScopeKind::Cluster)
+            .fact("intent")
+            .fact("kube-ovn")
+            .fact("cilium")
+            .rule(Rule::error(FLAGS, "the flags of kube-ovn-controller stay as a migration sets them").help(
+                "Turn ENABLE_NP and ENABLE_LB off where they are owned (chart values, Git), or have nothing left to turn off.",
+            ))
+            .rule(Rule::warning(CILIUM, "an installed Cilium is a Helm release").help(
+                "Cilium is upgraded through its release; one that was applied by hand, or by an operator, is not ours to change.",
+            ))
+    }
+
+    fn check(_: &NoSettings, _: &Scope, context: &Context<'_>) -> Result<Vec<Finding>, String> {
+        let is_install = context.facts.get::<String>("intent", "/action") == Ok(Some("install".to_owned()));
+        let mut findings = match context.facts.require::<Vec<Installation>>("kube-ovn", "/installations") {
+            _ if is_install => {
+                vec![Finding::skip(FLAGS, "a plain installation changes no flag of kube-ovn-controller")]
+            }
+            Ok(installations) => installations.iter().map(of_kube_ovn).collect(),
+            Err(why) => vec![Finding::unknown(FLAGS, why)],
+        };
+        findings.push(match context.facts.get::<Option<Cilium>>("cilium", "/installation") {
+            Ok(found) => of_cilium(found.flatten().as_ref()),
+            Err(error) => Finding::unknown(CILIUM, format!("the fact `cilium` is not known: {error}")),
+        });
+        Ok(findings)
+    }
+}
+
+fn of_kube_ovn(installation: &Installation) -> Finding {
+    let controller = &installation.controller;
+    let subject = format!("deployment {}/{}", installation.namespace, controller.name);
+    let on: Vec<&str> = [("--enable-np", controller.enable_np), ("--enable-lb", controller.enable_lb)]
+        .into_iter()
+        .filter_map(|(flag, on)| on.then_some(flag))
+        .collect();
+    let pass = |message: &str| Finding::pass(FLAGS).message(message).subject(subject.clone());
+    if on.is_empty() {
+        return pass("both flags are off already: nothing is left to change");
+    }
+    let on = on.join(" and ");
+    let fail = |owner: &str, remedy: String| {
+        Finding::fail(FLAGS, format!("{on} is still on, and {owner} would put a change back"))
+            .subject(subject.clone())
+            .remedy(remedy)
+    };
+    match &installation.owner {
+        Owner::Manifest => pass("it was applied by manifest: a change stays"),
+        Owner::Helm { release, namespace } => fail(
+            &format!("Helm release {namespace}/{release}"),
+            format!(
+                "`helm upgrade {release} CHART -n {namespace} -f VALUES` with func.ENABLE_NP=false and func.ENABLE_LB=false (chart \
+                 kube-ovn-v2: features.enableNetworkPolicies=false and features.enableLoadbalancer=false)"
+            ),
+        ),
+        Owner::External { by, object } => fail(
+            &format!("{by} ({object})"),
+            format!("set ENABLE_NP and ENABLE_LB to false in the source of {object} and let {by} apply it"),
+        ),
+    }
+}
+
+fn of_cilium(found: Option<&Cilium>) -> Finding {
+    let Some(found) = found else { return Finding::skip(CILIUM, "no Cilium is installed") };
+    let subject = format!("daemonset {}/{}", found.namespace, found.daemonset);
+    match &found.release {
+        Some(release) => Finding::pass(CILIUM).message(format!("release {release}")).subject(subject),
+        None => Finding::fail(CILIUM, "it carries no mark of a Helm release")
+            .subject(subject)
+            .remedy("change it with the tool that installed it; `helm list -A` shows releases"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn judges_every_case_as_expected() {
+        ovncilium_policy_sdk::testing::run_cases::<super::OwnerPolicy>(concat!(env!("CARGO_MANIFEST_DIR"), "/cases"));
+    }
+}
