@@ -220,7 +220,7 @@ fn services(values: &mut Explained, chart: &Chart, cluster: &Cluster) {
                 "the API server's own address: without kube-proxy its Service is served by Cilium, which asks it first";
             values.set("k8sServiceHost", host.as_str(), why);
             values.set("k8sServicePort", port.as_str(), "its port");
-            if chart.reads("hostPort.enabled") {
+            if on == "true" && chart.reads("hostPort.enabled") {
                 values.set("hostPort.enabled", false, "portmap in Kube-OVN's file serves host ports; both would");
             }
         }
