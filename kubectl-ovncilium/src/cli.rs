@@ -24,6 +24,21 @@ const AFTER: &str = "A first look, without touching anything:
 Exit codes: 0 done · 1 internal error · 2 usage · 3 policy denied · 4 could not judge · 5 paused or blocked, run again ·
 6 someone else holds the lock · 7 rolled back · 8 changes pending · 9 the cluster or a tool refused · 130/143 signal";
 
+const VALUES_HELP: &str =
+    "The values go to helm, all of them at every upgrade (helm forgets old values as soon as one new one is given):
+  kubectl ovncilium values --chart cilium-1.18.12.tgz > values.yaml
+  helm upgrade --install cilium cilium-1.18.12.tgz -n kube-system -f values.yaml --post-renderer ovncilium-post-renderer
+
+While pods are not managed by Cilium the values audit. When every pod has an endpoint, the values that stay:
+  kubectl ovncilium values --chart cilium-1.18.12.tgz --settled > values.yaml
+
+Layout guide needs a ConfigMap as well, and another name for Kube-OVN's file (the comments on top say how):
+  kubectl ovncilium values --cilium-version 1.13.18 --layout guide > values.yaml
+  kubectl ovncilium values --cilium-version 1.13.18 --layout guide --config-map | kubectl apply -f -
+
+Without the cluster, from a file that `kubectl ovncilium snapshot` wrote:
+  kubectl ovncilium values --cilium-version 1.20.0 --facts facts.json -f values.yaml";
+
 /// The whole command line.
 #[derive(Debug, Parser)]
 #[command(name = "kubectl ovncilium", bin_name = "kubectl ovncilium", version, about = ABOUT, after_help = AFTER, max_term_width = 110)]
@@ -53,6 +68,9 @@ pub enum Command {
     Rollback(Rollback),
     /// Judge the Cilium chart's manifests between helm and the cluster (Helm calls this)
     PostRender(PostRender),
+    /// Print the complete, minimal chart values for this cluster and this chart, each with its reason
+    #[command(after_help = VALUES_HELP)]
+    Values(Values),
     /// Explain a policy: what must hold, why, and how to get there
     Explain(Explain),
 }
@@ -296,6 +314,58 @@ pub struct PostRender {
     pub policies: Policies,
 }
 
+/// `values`.
+#[derive(Debug, Args)]
+pub struct Values {
+    /// For the cluster of this snapshot
+    #[arg(long, value_name = "FILE", conflicts_with = "nodes")]
+    pub facts: Option<PathBuf>,
+    /// Also read every node (layout guide: compare Kube-OVN's file): a short-lived read-only pod on each
+    #[arg(long)]
+    pub nodes: bool,
+    /// Version of the chart, where no chart is at hand
+    #[arg(long, value_name = "VERSION", value_parser = cilium_version, conflicts_with = "chart")]
+    pub cilium_version: Option<String>,
+    /// How the chained CNI file stands beside Kube-OVN's; without it the best that this Cilium can have
+    #[arg(long, value_enum)]
+    pub layout: Option<LayoutChoice>,
+    /// The values that stay, which enforce policies: for when every pod is managed by Cilium
+    #[arg(long)]
+    pub settled: bool,
+    /// Uplink of the nodes, name+ for every device whose name begins so; else what Kube-OVN's --iface says; may be repeated
+    #[arg(long, value_name = "DEVICE", value_parser = device)]
+    pub uplink: Vec<String>,
+    /// Address of the API server itself, needed where Cilium has replaced kube-proxy
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_port)]
+    pub api_server: Option<(String, String)>,
+    /// Kube-OVN's own conflist, copied from a node, where it is not the one that Kube-OVN ships
+    #[arg(long, value_name = "FILE", requires = "layout")]
+    pub conflist: Option<PathBuf>,
+    /// Print the ConfigMap of layout guide instead of the values
+    #[arg(long, conflicts_with = "output")]
+    pub config_map: bool,
+    /// Namespace of the Helm release
+    #[arg(long, default_value = "kube-system", value_name = "NAMESPACE")]
+    pub release_namespace: String,
+    /// Where to write; - for stdout
+    #[arg(long, short = 'f', value_name = "FILE", default_value = "-")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub chart: Chart,
+    /// Output format; text is YAML for helm
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// Layouts of the chained file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LayoutChoice {
+    /// 01-cilium.conflist beside 01-kube-ovn.conflist, which stays as it is (Cilium 1.14 and newer)
+    Beside,
+    /// 05-cilium.conflist of a ConfigMap, and Kube-OVN's file renamed to 10-kube-ovn.conflist
+    Guide,
+}
+
 /// `explain`.
 #[derive(Debug, Args)]
 pub struct Explain {
@@ -344,6 +414,22 @@ fn cilium_version(text: &str) -> Result<String, String> {
     let version = text.trim_start_matches('v');
     semver::Version::parse(version).map_err(|_| "expected a version such as 1.18.12".to_owned())?;
     Ok(version.to_owned())
+}
+
+fn device(text: &str) -> Result<String, String> {
+    let name = text.strip_suffix('+').unwrap_or(text);
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.@".contains(c));
+    if is_name { Ok(text.to_owned()) } else { Err("expected the name of a device, such as eth0 or bond+".to_owned()) }
+}
+
+fn host_port(text: &str) -> Result<(String, String), String> {
+    let wrong = || "expected HOST:PORT, such as 192.0.2.10:6443".to_owned();
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if host.is_empty() || port.parse::<u16>().is_err() {
+        return Err(wrong());
+    }
+    Ok((host.to_owned(), port.to_owned()))
 }
 
 fn pod(text: &str) -> Result<String, String> {

@@ -4,6 +4,8 @@ use std::error::Error;
 
 use ovncilium_cluster::ConnectionError;
 use ovncilium_core::plan::migrate::NoPlan;
+use ovncilium_core::values::NoValues;
+use ovncilium_core::values::pool::NoPool;
 use ovncilium_core::{ExitCode, NextStep};
 use ovncilium_engine::collect::CollectError;
 use ovncilium_engine::journal::JournalError;
@@ -94,7 +96,8 @@ impl From<NoPlan> for Failure {
         let exit = match &error {
             NoPlan::Unknown { .. } => ExitCode::CouldNotJudge,
             NoPlan::KubeOvn(_) | NoPlan::Owned { .. } => ExitCode::Denied,
-            NoPlan::Chart(_) | NoPlan::NoPool { .. } => ExitCode::Usage,
+            NoPlan::NoPool(NoPool::Unreadable { .. }) => ExitCode::CouldNotJudge,
+            NoPlan::Chart(_) | NoPlan::NoPool(_) => ExitCode::Usage,
             NoPlan::AlreadyChained => ExitCode::Done,
             NoPlan::NotAllowed { .. } => ExitCode::Refused,
             NoPlan::NotIpv4 { .. } => ExitCode::Denied,
@@ -104,6 +107,13 @@ impl From<NoPlan> for Failure {
         };
         let next = error.next_step();
         Self::of(exit, &error, Some(next))
+    }
+}
+
+impl From<NoValues> for Failure {
+    fn from(error: NoValues) -> Self {
+        let next = error.next_step();
+        Self::of(error.exit_code(), &error, Some(next))
     }
 }
 

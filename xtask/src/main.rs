@@ -3,6 +3,7 @@
 mod policies;
 mod reference;
 mod run;
+mod versions;
 
 use std::process::ExitCode;
 

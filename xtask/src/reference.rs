@@ -1,4 +1,5 @@
-//! Generates docs/reference: what the binary's own help says, and the exit codes. `--check` holds that they are current.
+//! Generates docs/reference: what the binary's own help says, the exit codes, the version tables. `--check` holds that they are
+//! current.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -47,8 +48,12 @@ pub(crate) fn check() -> Result<(), ChoreError> {
 }
 
 /// File names and texts.
-fn pages() -> Result<[(&'static str, String); 2], ChoreError> {
-    Ok([("cli.md", command_line()?), ("exit-codes.md", exit_codes())])
+fn pages() -> Result<[(&'static str, String); 3], ChoreError> {
+    Ok([
+        ("cli.md", command_line()?),
+        ("exit-codes.md", exit_codes()),
+        ("versions.md", format!("# Versions\n\n{NOTE}{}", crate::versions::page())),
+    ])
 }
 
 fn command_line() -> Result<String, ChoreError> {

@@ -3,14 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ovncilium_core::compat::helm::{self, MINIMUM};
 use ovncilium_core::facts::tools;
 use ovncilium_engine::world::ChartsError;
 use semver::Version;
 
 use super::process::{self, Invocation};
 
-/// The oldest helm that hands arguments to a post-renderer (`--post-renderer-args`, helm v3.9.0).
-pub const MINIMUM: Version = Version::new(3, 9, 0);
 /// `helm version` reads no network.
 const VERSION_LIMIT: Duration = Duration::from_secs(30);
 
@@ -43,9 +42,9 @@ impl Binary {
         Ok(Self { path, version })
     }
 
-    /// Whether it is Helm 4 or later: post-renderers are plugins, objects are applied by the server.
-    pub(super) fn is_helm4(&self) -> bool {
-        self.version.major >= 4
+    /// Whether it has a flag of the table in [`helm`]. A helm newer than the table counts as the newest in it.
+    pub(super) fn has(&self, flag: &str) -> bool {
+        helm::has(&self.version, flag)
     }
 }
 

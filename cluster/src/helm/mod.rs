@@ -21,7 +21,7 @@ use ovncilium_core::plan::ChartRef;
 use ovncilium_engine::world::{Charts, ChartsError, Heartbeat, Release};
 use serde_json::Value;
 
-pub use binary::{Binary, MINIMUM, tools};
+pub use binary::{Binary, tools};
 pub use chart::ChartSource;
 pub use post_renderer::PostRenderer;
 
@@ -187,7 +187,7 @@ impl Charts for HelmCli {
         values: &Value,
         beat: &mut Heartbeat<'_>,
     ) -> Result<(), ChartsError> {
-        let helm4 = self.binary()?.is_helm4();
+        let binary = self.binary()?;
         let chart = self.opened()?;
         let before = release::settle(self, release, namespace, beat)?;
         let report = self.dir.path().join("report.txt");
@@ -200,7 +200,7 @@ impl Charts for HelmCli {
             .args(self.context())
             .stdin(values.to_string().into_bytes())
             .report(&report);
-        if helm4 {
+        if binary.has("--server-side") {
             // As the release was applied before, so that its fields keep their owner. By the server, what somebody else has set
             // would stop helm halfway; by the client it never does. Forced, both do the same: the values win.
             let by_server = before.is_none_or(|found| found.by_server);
@@ -211,7 +211,8 @@ impl Charts for HelmCli {
             });
         }
         if let Some(renderer) = &self.options.post_renderer {
-            invocation = invocation.args(renderer.prepare(helm4, &self.dir.path().join("plugins"))?);
+            invocation = invocation
+                .args(renderer.prepare(binary.has("--post-renderer PLUGIN"), &self.dir.path().join("plugins"))?);
         }
         process::run_with(&invocation, beat).map(|_| ())
     }

@@ -1,85 +1,72 @@
-//! Version tables: what a version of Cilium's chart can do.
+//! Version tables: what each version of Cilium's chart, of Kube-OVN and of Helm does, one row each, with its source.
 //!
-//! Read from every stable chart from 1.10.0 to 1.20.0. A minor that is not in the table is *unknown*: plans are not made for it.
+//! What depends on a version is asked here and nowhere else. What can be told by structure (which container writes a file,
+//! which keys a render has) is told by structure; the tables say what structure cannot: what a chart would do with a value.
+//!
+//! A version newer than a table is judged by the newest row, and whoever asks gets [`Newer`] with it and must tell it. An older
+//! one, or a text that is no version, is [`UnknownVersion`]. Policy modules may use nothing of ours, so two of them carry a
+//! table of their own (`node-kernel`, `helm-version`); `policies/host/tests` hold that they say the same as these.
+//! `cargo xtask gen` makes [docs/reference/versions.md](../../../docs/reference/versions.md) of them.
 
-use semver::Version;
+pub mod cilium;
+pub mod helm;
+pub mod kube_ovn;
 
-/// What the charts of one minor of Cilium can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CiliumMinor {
-    /// Minor of major 1.
-    pub minor: u64,
-    /// The agent writes any file name and finds its target network by name (`write-cni-conf-when-ready`,
-    /// `cni-chaining-target`, both since 1.14), and `CiliumNodeConfig` is served as v2 (since 1.16): what layout `beside` needs.
-    pub chains_beside: bool,
-    /// The chart knows `forceDeviceDetection`.
-    pub force_device_detection: bool,
-    /// The chart runs Envoy as a DaemonSet of its own unless told otherwise.
-    pub envoy_daemonset: bool,
+use std::fmt;
+
+pub use cilium::{CILIUM_MINORS, CiliumMinor, cilium_minor};
+
+/// A row, and whether the version that was asked for is newer than every row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged<R> {
+    /// The version's own row, or the newest.
+    pub row: R,
+    /// The version is newer than the table; to be told with every judgement that comes of the row.
+    pub newer: Option<Newer>,
 }
 
-/// Known minors, oldest first.
-pub const CILIUM_MINORS: &[CiliumMinor] = &[
-    CiliumMinor { minor: 10, chains_beside: false, force_device_detection: false, envoy_daemonset: false },
-    CiliumMinor { minor: 11, chains_beside: false, force_device_detection: false, envoy_daemonset: false },
-    CiliumMinor { minor: 12, chains_beside: false, force_device_detection: false, envoy_daemonset: false },
-    CiliumMinor { minor: 13, chains_beside: false, force_device_detection: false, envoy_daemonset: false },
-    CiliumMinor { minor: 14, chains_beside: false, force_device_detection: false, envoy_daemonset: false },
-    CiliumMinor { minor: 15, chains_beside: false, force_device_detection: false, envoy_daemonset: false },
-    CiliumMinor { minor: 16, chains_beside: true, force_device_detection: true, envoy_daemonset: true },
-    CiliumMinor { minor: 17, chains_beside: true, force_device_detection: true, envoy_daemonset: true },
-    CiliumMinor { minor: 18, chains_beside: true, force_device_detection: true, envoy_daemonset: true },
-    CiliumMinor { minor: 19, chains_beside: true, force_device_detection: true, envoy_daemonset: true },
-    CiliumMinor { minor: 20, chains_beside: true, force_device_detection: true, envoy_daemonset: true },
-];
+/// A version that is newer than a table, in words: `Cilium 1.21.0 is newer than this release knows (1.10 to 1.20); it is
+/// judged as 1.20`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newer {
+    /// `Cilium`.
+    pub what: &'static str,
+    /// What was asked for.
+    pub version: String,
+    /// Oldest row.
+    pub oldest: String,
+    /// Newest row, by which it is judged.
+    pub newest: String,
+}
 
-/// A chart version we cannot plan for.
+impl fmt::Display for Newer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, version, oldest, newest } = self;
+        write!(f, "{what} {version} is newer than this release knows ({oldest} to {newest}); it is judged as {newest}")
+    }
+}
+
+/// A version without a row.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnknownVersion {
     /// The text is no version.
-    #[error("`{version}` is not a version of Cilium's chart")]
+    #[error("`{version}` is not a version of {what}")]
     NoVersion {
-        /// What Chart.yaml says.
+        /// `Cilium's chart`.
+        what: &'static str,
+        /// The text.
         version: String,
     },
-    /// The minor is not in the table.
-    #[error("Cilium {version} is not known to this release: it knows 1.{oldest} to 1.{newest}")]
+    /// It is not in the table.
+    #[error("{what} {version} is not known to this release: it knows {oldest} to {newest}")]
     NotInTable {
-        /// What Chart.yaml says.
+        /// `Cilium`.
+        what: &'static str,
+        /// What was asked for.
         version: String,
-        /// Oldest known minor.
-        oldest: u64,
-        /// Newest known minor.
-        newest: u64,
+        /// Oldest row.
+        oldest: String,
+        /// Newest row.
+        newest: String,
     },
-}
-
-/// The row for a chart version.
-///
-/// # Errors
-/// When the version cannot be read or its minor is not in the table.
-pub fn cilium_minor(version: &str) -> Result<CiliumMinor, UnknownVersion> {
-    let parsed = Version::parse(version.trim_start_matches('v'))
-        .map_err(|_| UnknownVersion::NoVersion { version: version.to_owned() })?;
-    CILIUM_MINORS.iter().copied().find(|row| parsed.major == 1 && row.minor == parsed.minor).ok_or_else(|| {
-        UnknownVersion::NotInTable {
-            version: version.to_owned(),
-            oldest: CILIUM_MINORS.first().map_or(0, |row| row.minor),
-            newest: CILIUM_MINORS.last().map_or(0, |row| row.minor),
-        }
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn unknown_minors_are_refused_not_guessed() {
-        assert!(cilium_minor("1.18.12").is_ok_and(|row| row.chains_beside));
-        assert!(cilium_minor("1.15.5").is_ok_and(|row| !row.chains_beside));
-        assert!(matches!(cilium_minor("1.21.0"), Err(UnknownVersion::NotInTable { newest: 20, .. })));
-        assert!(matches!(cilium_minor("2.18.0"), Err(UnknownVersion::NotInTable { .. })));
-        assert!(matches!(cilium_minor("latest"), Err(UnknownVersion::NoVersion { .. })));
-    }
 }

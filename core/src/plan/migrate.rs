@@ -17,13 +17,10 @@ use super::waves::{by_wave, waves};
 use super::{
     Action, ChartRef, Guard, Kind, ModulePin, Phase, Plan, PlannedNode, ReleaseStage, SCHEMA, Settings, writes,
 };
+pub use crate::values::cluster::CHAINED_CONF;
+use crate::values::cluster::{KUBE_OVN_NETWORK, devices};
+use crate::values::pool::{self, NoPool};
 
-/// Network name that Kube-OVN's conflist has in every version.
-const KUBE_OVN_NETWORK: &str = "kube-ovn";
-/// Sorts before `01-kube-ovn.conflist` and after `00-multus.conf`.
-pub const CHAINED_CONF: &str = "01-cilium.conflist";
-/// Ranges tried for Cilium's own addresses when none is given; it needs one /24 per node.
-const POOLS: [&str; 4] = ["100.65.0.0/16", "100.66.0.0/16", "172.30.0.0/16", "198.18.0.0/16"];
 /// How long a plan may be started after it was made.
 pub const PLAN_HOURS: i64 = 24;
 
@@ -116,11 +113,8 @@ pub enum NoPlan {
         pods: Vec<String>,
     },
     /// No range is free.
-    #[error("no plan: none of {tried} is free for Cilium's own addresses")]
-    NoPool {
-        /// What was tried.
-        tried: String,
-    },
+    #[error("no plan: {0}")]
+    NoPool(#[from] NoPool),
 }
 
 impl NoPlan {
@@ -147,7 +141,7 @@ impl NoPlan {
                 "delete them, or accept that they stay outside Cilium's policy: {}",
                 pods.iter().map(|pod| format!("--leave {pod}")).collect::<Vec<_>>().join(" ")
             )),
-            Self::NoPool { .. } => NextStep::Edit("name a free range with `--cluster-pool CIDR`".to_owned()),
+            Self::NoPool(_) => NextStep::Edit("name a free range with `--cluster-pool CIDR`".to_owned()),
         }
     }
 }
@@ -193,8 +187,9 @@ pub fn settings(facts: &Facts, chart: &ChartRef, choices: &Choices) -> Result<Se
         network: KUBE_OVN_NETWORK.to_owned(),
         node_image: installation.cni.image.clone(),
         image_pull_secrets: installation.cni.image_pull_secrets.clone(),
-        devices: devices(installation),
+        devices: devices(installation, &[]).0,
         cluster_pool: cluster_pool(facts, &choices.cluster_pool)?,
+        nat_gateways: facts.networks.value.known().is_some_and(|networks| !networks.nat_gateways.is_empty()),
         node_count: u32::try_from(nodes.items.len()).unwrap_or(u32::MAX),
         wave_limit: choices.wave_limit,
         soak_seconds: choices.soak_seconds,
@@ -328,35 +323,17 @@ fn classify(facts: &Facts, settings: &Settings) -> Result<(), NoPlan> {
     Err(NoPlan::CiliumPresent { what: format!("daemonset {}/{}", found.namespace, found.daemonset) })
 }
 
-/// Devices Cilium must see: the uplink when it is named, `ovn0`, and the tunnel device.
-fn devices(installation: &Installation) -> Vec<String> {
-    let tunnel = match installation.cni.network_type.as_str() {
-        "vxlan" => "vxlan_sys_4789",
-        "stt" => "stt_sys_7471",
-        _ => "genev_sys_6081",
-    };
-    let uplink = installation.cni.iface.clone().filter(|iface| !iface.is_empty()).unwrap_or_else(|| "eth+".to_owned());
-    vec![uplink, "ovn0".to_owned(), tunnel.to_owned()]
-}
-
 /// Ranges for Cilium's own addresses: those that were `given`, else the first of ours that nothing known overlaps.
 ///
 /// # Errors
-/// [`NoPlan::Unknown`] when the ranges in use are not known, [`NoPlan::NoPool`] when none is free.
+/// [`NoPlan::Unknown`] when the ranges in use are not known, [`NoPlan::NoPool`] when none is free or one cannot be read.
 pub fn cluster_pool(facts: &Facts, given: &[String]) -> Result<Vec<String>, NoPlan> {
     if !given.is_empty() {
         return Ok(given.to_vec());
     }
     let addresses = facts.addresses.value.as_result().map_err(|reason| unknown("addresses", reason))?;
-    let used: Vec<ipnet::IpNet> = addresses.ranges.iter().filter_map(|range| range.cidr.parse().ok()).collect();
-    POOLS
-        .iter()
-        .find(|pool| {
-            pool.parse::<ipnet::IpNet>()
-                .is_ok_and(|pool| used.iter().all(|range| !range.contains(&pool) && !pool.contains(range)))
-        })
-        .map(|pool| vec![(*pool).to_owned()])
-        .ok_or_else(|| NoPlan::NoPool { tried: POOLS.join(", ") })
+    let nodes = facts.nodes.value.known().map_or(1, |nodes| u32::try_from(nodes.items.len()).unwrap_or(u32::MAX));
+    Ok(pool::choose(addresses, nodes)?)
 }
 
 fn phases(settings: &Settings, installation: &Installation, nodes: &[PlannedNode]) -> Vec<Phase> {

@@ -44,6 +44,9 @@ pub struct Settings {
     pub devices: Vec<String>,
     /// Ranges of Cilium's cluster-pool.
     pub cluster_pool: Vec<String>,
+    /// There are NAT or egress gateways of Kube-OVN, whose packets have addresses that are not their own.
+    #[serde(default)]
+    pub nat_gateways: bool,
     /// Number of nodes, for the operator's replicas.
     pub node_count: u32,
     /// Number of nodes cut over side by side, at most.

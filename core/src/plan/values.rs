@@ -1,71 +1,32 @@
-//! Complete values of the Cilium chart for each stage of a run: a function of the plan's settings alone.
+//! Values of the Cilium chart for each stage of a run: a function of the plan's settings alone, made by [`crate::values`].
 //!
-//! Complete, because Helm keeps old values only when no new value is given: a second upgrade with one value would drop
-//! all chaining values. Layout `beside`: `customConf` without a ConfigMap makes the agents write nothing by themselves; a
-//! CiliumNodeConfig (and in the end `extraConfig`) names the file, which sorts before Kube-OVN's.
+//! Layout `beside`: `customConf` without a ConfigMap makes the agents write nothing by themselves; a CiliumNodeConfig (and
+//! in the end `extraConfig`) names the file, which sorts before Kube-OVN's.
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::action::{AGENT_LABEL, ReleaseStage};
+use super::action::ReleaseStage;
 use super::{ChartRef, Settings};
+use crate::compat::cilium::{Chart, Layout};
 use crate::compat::{UnknownVersion, cilium_minor};
-
-/// Mount of the host's CNI directory in the agent.
-const AGENT_CONF_DIR: &str = "/host/etc/cni/net.d";
+use crate::values::{AGENT_CONF_DIR, Cluster, Moment, chart_values};
 
 /// Values of the chart for `stage`.
 ///
 /// # Errors
 /// When the chart's version is not known.
 pub fn values(settings: &Settings, stage: ReleaseStage) -> Result<Value, UnknownVersion> {
-    let minor = cilium_minor(&settings.chart.version)?;
-    let settled = stage == ReleaseStage::Settled;
-    let replicas = settings.node_count.clamp(1, 2);
-    let mut values = json!({
-        "affinity": affinity(stage),
-        "bpf": { "masquerade": false },
-        "cni": {
-            "install": true,
-            "uninstall": false,
-            "exclusive": false,
-            "customConf": true,
-            "chainingMode": "generic-veth",
-            "chainingTarget": settings.network,
-            "confPath": settings.conf_dir,
-        },
-        "devices": settings.devices,
-        "enableIPv4Masquerade": false,
-        "enableIPv6Masquerade": false,
-        "enableIdentityMark": false,
-        "ipam": {
-            "mode": "cluster-pool",
-            "operator": { "clusterPoolIPv4PodCIDRList": settings.cluster_pool },
-        },
-        "ipv4": { "enabled": true },
-        "ipv6": { "enabled": false },
-        "kubeProxyReplacement": "false",
-        "operator": {
-            "replicas": replicas,
-            "setNodeTaints": settled,
-            "unmanagedPodWatcher": { "restart": false },
-        },
-        "policyAuditMode": !settled,
-        "rollOutCiliumPods": false,
-        "routingMode": "native",
-        "updateStrategy": update_strategy(stage),
-    });
-    if minor.force_device_detection {
-        values["forceDeviceDetection"] = json!(true);
-    }
-    if minor.envoy_daemonset {
-        values["envoy"] = json!({ "enabled": false });
-    }
-    if settled {
-        values["extraConfig"] = json!({ "write-cni-conf-when-ready": agent_conf_path(settings) });
-    }
-    Ok(values)
+    // What will be written may not be guessed.
+    cilium_minor(&settings.chart.version)?;
+    let chart = Chart::of(&settings.chart.version)?;
+    let moment = match stage {
+        ReleaseStage::Staged => Moment::Staged,
+        ReleaseStage::Everywhere => Moment::Everywhere,
+        ReleaseStage::Settled => Moment::Settled,
+    };
+    Ok(chart_values(&chart, &Cluster::of(settings), Layout::Beside, moment).whole())
 }
 
 /// Path of the chained file as the agent sees it.
@@ -87,33 +48,6 @@ pub fn enforce_defaults() -> BTreeMap<String, String> {
     BTreeMap::from([("policy-audit-mode".to_owned(), "false".to_owned())])
 }
 
-/// The chart's own anti-affinity, and while a run lasts only nodes with our label.
-fn affinity(stage: ReleaseStage) -> Value {
-    let mut affinity = json!({
-        "podAntiAffinity": {
-            "requiredDuringSchedulingIgnoredDuringExecution": [
-                { "topologyKey": "kubernetes.io/hostname", "labelSelector": { "matchLabels": { "k8s-app": "cilium" } } }
-            ]
-        }
-    });
-    if stage == ReleaseStage::Staged {
-        affinity["nodeAffinity"] = json!({
-            "requiredDuringSchedulingIgnoredDuringExecution": {
-                "nodeSelectorTerms": [{ "matchExpressions": [{ "key": AGENT_LABEL, "operator": "Exists" }] }]
-            }
-        });
-    }
-    affinity
-}
-
-/// Nothing restarts by itself while a run lasts.
-fn update_strategy(stage: ReleaseStage) -> Value {
-    match stage {
-        ReleaseStage::Staged | ReleaseStage::Everywhere => json!({ "type": "OnDelete", "rollingUpdate": null }),
-        ReleaseStage::Settled => json!({ "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": 1 } }),
-    }
-}
-
 /// Whether a plan can be made for this chart at all.
 ///
 /// # Errors
@@ -123,7 +57,11 @@ pub fn check_chart(chart: &ChartRef) -> Result<(), ChartRefused> {
         return Err(ChartRefused::NotCilium { name: chart.name.clone() });
     }
     let minor = cilium_minor(&chart.version)?;
-    if minor.chains_beside { Ok(()) } else { Err(ChartRefused::CannotChainBeside { version: chart.version.clone() }) }
+    if minor.can_be_planned() {
+        Ok(())
+    } else {
+        Err(ChartRefused::CannotChainBeside { version: chart.version.clone() })
+    }
 }
 
 /// Why no plan is made for a chart.

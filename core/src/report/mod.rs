@@ -7,11 +7,13 @@ mod junit;
 mod paint;
 mod plan;
 mod status;
+mod values;
 
 pub use check::CheckReport;
 pub use paint::{Label, Paint, Plain};
 pub use plan::PlanReport;
 pub use status::StatusReport;
+pub use values::ValuesReport;
 
 /// Version of all JSON reports.
 pub const SCHEMA: u32 = 1;

@@ -9,6 +9,7 @@ mod rehearse;
 mod rollback;
 mod snapshot;
 mod status;
+mod values;
 
 use ovncilium_core::ExitCode;
 
@@ -27,6 +28,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Status(args) => status::run(args, connection),
         Command::Rollback(args) => rollback::run(args, connection),
         Command::PostRender(args) => Ok(post_render::run(args, connection)),
+        Command::Values(args) => values::run(args, connection),
         Command::Explain(args) => explain::run(args),
     };
     match result {

@@ -24,7 +24,7 @@ pub(super) fn version(image: &str) -> Option<String> {
 }
 
 /// Major and minor of such a version.
-pub(super) fn minor(version: &str) -> Option<(u32, u32)> {
+pub(super) fn minor(version: &str) -> Option<(u64, u64)> {
     let mut parts = version.trim_start_matches('v').split('.').map(|part| part.parse().ok());
     Some((parts.next()??, parts.next()??))
 }

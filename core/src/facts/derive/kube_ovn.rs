@@ -11,6 +11,8 @@ use super::command_line::{CommandLine, Runs, parse_bool};
 use super::object::{list, name, namespace, number, qualified, text};
 use super::owner::owner;
 use super::{image, known};
+use crate::compat::kube_ovn;
+use crate::compat::kube_ovn::CONF_NAME;
 use crate::facts::inventory::Inventory;
 use crate::facts::kube_ovn::{CniDaemon, Component, ConfWriter, Controller, Installation, KubeOvn};
 use crate::plan::Resource;
@@ -20,7 +22,6 @@ const CNI_SERVER: &[&str] = &["start-cniserver.sh", "kube-ovn-daemon"];
 const INSTALL_CNI: &[&str] = &["install-cni.sh", "kube-ovn-daemon"];
 /// Where every release mounts the directory in its container.
 const CONF_MOUNT: &str = "/etc/cni/net.d";
-const CONF_NAME: &str = "01-kube-ovn.conflist";
 
 /// All installations, by namespace.
 ///
@@ -205,11 +206,11 @@ fn writer<'o>(
             return (ConfWriter::InstallCni, named(&flags), dir(&flags), init);
         }
     }
-    let minor = version.and_then(image::minor);
-    if server_flags.contains_key("cni-conf-name") || minor.is_some_and(|minor| minor >= (1, 10)) {
+    let (by_version, name) = kube_ovn::built_in(version.and_then(image::minor));
+    if server_flags.contains_key("cni-conf-name") || by_version != ConfWriter::HardCoded {
+        // A pod without an init container that writes cannot be what v1.13 and newer ship: its main container writes.
         return (ConfWriter::CniServer, named(server_flags), dir(server_flags), server);
     }
-    let name = if minor.is_some_and(|minor| minor < (1, 1)) { "00-kube-ovn.conflist" } else { CONF_NAME };
     (ConfWriter::HardCoded, name.to_owned(), None, server)
 }
 

@@ -101,7 +101,7 @@ fn devices(config: &CiliumConfig, context: &Context<'_>) -> Finding {
         format!("devices is \"{}\", without {}", listed.join(" "), missing.join(" and "))
     };
     let device = known.unwrap_or("genev_sys_6081");
-    let remedy = format!("--set devices=\"<uplink> ovn0 {device}\" --set forceDeviceDetection=true (charts from 1.15)");
+    let remedy = format!("--set devices=\"<uplink> ovn0 {device}\" --set forceDeviceDetection=true (charts from 1.16)");
     config.place(Finding::fail(rule, message).remedy(remedy), key)
 }
 
@@ -115,7 +115,8 @@ fn watcher(config: &CiliumConfig, pods: Option<&pods::Pods>) -> Finding {
     if ["0", "0s"].iter().any(|off| config.is(key, off)) {
         return config.place(Finding::pass(WATCHER).message(config.told(key)), key);
     }
-    let remedy = "--set operator.unmanagedPodWatcher.restart=false (charts from 1.10.11, 1.11.5)";
+    let remedy = "--set operator.unmanagedPodWatcher.restart=false (charts before 1.10.11 and 1.11.5: --set-string \
+                  extraConfig.unmanaged-pod-watcher-interval=0)";
     let victims = pods.map(|pods| pods.unmanaged_dns.len()).unwrap_or_default();
     let finding = if victims > 0 {
         Finding::fail(WATCHER_HURTS, format!("{}, and {victims} DNS pods are not managed by Cilium", config.told(key)))

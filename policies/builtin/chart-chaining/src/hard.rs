@@ -10,9 +10,11 @@ const ROUTING: &str = "native-routing";
 const IPV4: &str = "ipv4-masquerade-off";
 const IPV6: &str = "ipv6-masquerade-off";
 const EXCLUSIVE: &str = "not-exclusive";
+const WRITTEN: &str = "conf-written";
 
-/// First chart that reads `routingMode`; older ones ignore it without a word.
-const ROUTING_MODE: Version = Version::new(1, 14, 0);
+/// First chart that reads `routingMode` and whose agent writes the CNI file itself; older ones ignore the one without a word and
+/// have a script do the other.
+const SINCE_AGENT_WRITES: Version = Version::new(1, 14, 0);
 
 pub(crate) fn rules() -> Vec<Rule> {
     vec![
@@ -34,13 +36,19 @@ pub(crate) fn rules() -> Vec<Rule> {
         ),
         Rule::error(EXCLUSIVE, "Cilium leaves other CNI files alone").help(
             "With `cni-exclusive: true` the agent renames every other CNI file to *.cilium_bak, Kube-OVN's and Multus' \
-             among them, and again whenever they come back.",
+             among them, and again whenever they come back. Before Cilium 1.14 a script at the agent's start does that, and \
+             writes a file without chaining, unless `cni.customConf=true`.",
+        ),
+        Rule::warning(WRITTEN, "the agents write a CNI file that chains").help(
+            "With `cni.customConf=true` alone nobody writes a file: new pods stay as they are. A file is made of a ConfigMap \
+             (`cni.configMap`), or since Cilium 1.14 of the network that `cni.chainingTarget` names, under the name that \
+             `extraConfig.write-cni-conf-when-ready` gives. `kubectl ovncilium values` prints both ways.",
         ),
     ]
 }
 
-pub(crate) fn check(config: &CiliumConfig) -> Vec<Finding> {
-    vec![mode(config), routing(config), ipv4(config), ipv6(config), exclusive(config)]
+pub(crate) fn check(config: &CiliumConfig, context: &Context<'_>) -> Vec<Finding> {
+    vec![mode(config), routing(config), ipv4(config), ipv6(config), exclusive(config), written(config, context)]
 }
 
 fn judge(config: &CiliumConfig, rule: &str, key: &str, holds: bool, remedy: &str) -> Finding {
@@ -58,17 +66,24 @@ fn mode(config: &CiliumConfig) -> Finding {
 }
 
 fn routing(config: &CiliumConfig) -> Finding {
-    // An old chart has the key `tunnel` and never `routing-mode`; a new one the other way round.
-    let old = config.get("routing-mode").is_none() && config.get("tunnel").is_some();
-    let by_version = config.version.map(|version| version < ROUTING_MODE);
+    let old = has_old_keys(config);
     let (key, holds) = if old {
         ("tunnel", config.is("tunnel", "disabled"))
     } else {
         ("routing-mode", config.is("routing-mode", "native"))
     };
-    let remedy =
-        if by_version.unwrap_or(old) { "--set tunnel=disabled" } else { "--set routingMode=native (and no `tunnel`)" };
+    let remedy = if is_old(config) { "--set tunnel=disabled" } else { "--set routingMode=native (and no `tunnel`)" };
     judge(config, ROUTING, key, holds, remedy)
+}
+
+/// An old chart has the key `tunnel` and never `routing-mode`; a new one the other way round.
+fn has_old_keys(config: &CiliumConfig) -> bool {
+    config.get("routing-mode").is_none() && config.get("tunnel").is_some()
+}
+
+/// Whether the chart is one of before 1.14: by the agent's image, else by its keys.
+pub(crate) fn is_old(config: &CiliumConfig) -> bool {
+    config.version.map_or_else(|| has_old_keys(config), |version| version < SINCE_AGENT_WRITES)
 }
 
 fn ipv4(config: &CiliumConfig) -> Finding {
@@ -87,5 +102,40 @@ fn ipv6(config: &CiliumConfig) -> Finding {
 
 fn exclusive(config: &CiliumConfig) -> Finding {
     let key = "cni-exclusive";
-    judge(config, EXCLUSIVE, key, !config.is(key, "true"), "--set cni.exclusive=false")
+    if config.is(key, "true") || !is_old(config) {
+        return judge(config, EXCLUSIVE, key, !config.is(key, "true"), "--set cni.exclusive=false");
+    }
+    // Whether the script is exclusive is an argument of the DaemonSet; with custom-cni-conf it does nothing at all.
+    let key = "custom-cni-conf";
+    judge(
+        config,
+        EXCLUSIVE,
+        key,
+        config.is(key, "true"),
+        "--set cni.customConf=true --set cni.configMap=cni-configuration",
+    )
+}
+
+/// Who writes the file, and of what.
+fn written(config: &CiliumConfig, context: &Context<'_>) -> Finding {
+    let key = "write-cni-conf-when-ready";
+    let remedy = "take the values that `kubectl ovncilium values` prints for this chart";
+    let base = ["read-cni-conf", "cni-chaining-target"].into_iter().find(|base| config.get(base).is_some());
+    let action = context.facts.get::<String>("intent", "/action").ok().flatten();
+    let finding = match (config.get(key), base) {
+        (Some(file), Some(base)) => Finding::pass(WRITTEN).message(format!("{file}, of {base}")),
+        (Some(file), None) => Finding::fail(
+            WRITTEN,
+            format!("{file} is written, but neither of a ConfigMap nor of a network that is named"),
+        )
+        .remedy(remedy),
+        (None, _) if action.as_deref() == Some("migrate") => {
+            Finding::pass(WRITTEN).message("a CiliumNodeConfig names the file, node by node")
+        }
+        (None, _) => {
+            Finding::fail(WRITTEN, format!("{}: no agent writes a file, new pods are not chained", config.told(key)))
+                .remedy(remedy)
+        }
+    };
+    config.place(finding, key)
 }

@@ -11,6 +11,9 @@ use config::CiliumConfig;
 use ovncilium_policy_sdk::prelude::*;
 
 const PRESENT: &str = "config-present";
+const KNOWN: &str = "chart-known";
+/// Minors of Cilium whose keys are known. Tests of the host hold that these are those of `core/src/compat/cilium.rs`.
+const MINORS: (u64, u64) = (10, 20);
 
 /// The policy; what it holds is told by [`Policy::info`].
 pub struct ChartChaining;
@@ -40,6 +43,10 @@ impl Policy for ChartChaining {
             "The agent reads all its settings from the ConfigMap cilium-config. A stream with the agent and without \
                  it cannot be judged as chaining, and the agent would not start.",
         ));
+        let info = info.rule(Rule::warning(KNOWN, "this version of Cilium is known to this release").help(
+            "Charts rename and drop keys without a word. One that is not known is judged by the keys of the nearest that is: \
+             read its upgrade notes, and look at the rendered cilium-config.",
+        ));
         let rules = hard::rules().into_iter().chain(advice::rules());
         rules.fold(info, Info::rule)
     }
@@ -62,11 +69,28 @@ impl Policy for ChartChaining {
         let mut findings = Vec::new();
         for config in &stream.configs {
             findings.push(Finding::pass(PRESENT).document(config.document));
-            findings.extend(hard::check(config));
+            findings.extend(known(config));
+            findings.extend(hard::check(config, context));
             findings.extend(advice::check(config, context));
         }
         Ok(findings)
     }
+}
+
+/// A version beside the table is told; an image whose tag tells none is judged by the keys that are there.
+fn known(config: &CiliumConfig) -> Option<Finding> {
+    let version = config.version?;
+    let (oldest, newest) = MINORS;
+    let (beside, nearest) = match (version.major, version.minor) {
+        at if at > (1, newest) => ("newer", newest),
+        at if at < (1, oldest) => ("older", oldest),
+        _ => return None,
+    };
+    let message = format!(
+        "Cilium {version} is {beside} than this release knows (1.{oldest} to 1.{newest}); it is judged as 1.{nearest}"
+    );
+    let remedy = "use a newer ovncilium, or read what changed in the chart";
+    Some(Finding::fail(KNOWN, message).document(config.document).subject(config.subject.clone()).remedy(remedy))
 }
 
 impl CiliumConfig {

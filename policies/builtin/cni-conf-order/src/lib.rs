@@ -1,7 +1,7 @@
 //! `cni-conf-order`: on every node the chained file sorts first and stays first, whoever restarts.
 //!
 //! A runtime loads the first file in lexical order. Kube-OVN writes its own again at every start (which of its programs,
-//! and when, depends on the version: `domain/kube-ovn.md` §1.1), so only a name that sorts before it lasts.
+//! and when, depends on the version), so only a name that sorts before it lasts.
 
 mod node;
 
@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use node::{ConfDir, Silent};
 use ovncilium_policy_sdk::prelude::*;
+use ovncilium_policy_sdk::version::Version;
 use serde::Deserialize;
 
 const PRIMARY: &str = "kube-ovn-is-primary";
@@ -16,6 +17,9 @@ const PLANNED: &str = "planned-order";
 const READ: &str = "nodes-read";
 const ORDER: &str = "node-order";
 const LEFTOVERS: &str = "no-leftovers";
+const KNOWN: &str = "kube-ovn-known";
+/// Minors of Kube-OVN whose writers are known. Tests of the host hold that these are those of `core/src/compat/kube_ovn.rs`.
+const MINORS: (u64, u64) = (8, 16);
 
 /// The policy; what it holds is told by [`Policy::info`].
 pub struct CniConfOrder;
@@ -23,6 +27,7 @@ export_policy!(CniConfOrder);
 
 #[derive(Deserialize)]
 struct Installation {
+    version: Option<String>,
     cni: Cni,
 }
 
@@ -57,6 +62,10 @@ impl Policy for CniConfOrder {
             .fact("nodes")
             .rule(Rule::error(PRIMARY, "Kube-OVN is the cluster's primary CNI").help(
                 "With --non-primary-cni-mode another CNI gives pods their first interface; there is nothing to chain behind.",
+            ))
+            .rule(Rule::warning(KNOWN, "this version of Kube-OVN is known to this release").help(
+                "Who writes the file is read from the workloads. What a version does beyond that (when it writes, whether it \
+                 leaves an existing file alone) is known for 1.8 to 1.16; another one is judged as the nearest of these.",
             ))
             .rule(Rule::error(PLANNED, "the chained file's name sorts before Kube-OVN's").help(
                 "Kube-OVN writes its file at every start of its daemon or pod and never removes an old name. The chained \
@@ -96,6 +105,7 @@ impl Policy for CniConfOrder {
             }
             .subject(subject.clone()),
         ];
+        findings.extend(known(installation.version.as_deref()).map(|finding| finding.subject(subject.clone())));
         let conf_name: String = match context.facts.require("intent", "/conf_name") {
             Ok(name) => name,
             Err(why) => {
@@ -107,6 +117,27 @@ impl Policy for CniConfOrder {
         findings.extend(on_nodes(&conf_name, &cni.conf_name, context));
         Ok(findings)
     }
+}
+
+/// A version beside the table is told. A tag that tells no version (somebody's own build) is judged by what the workloads say.
+fn known(version: Option<&str>) -> Option<Finding> {
+    let text = version?;
+    let version = Version::parse(text)?;
+    let (oldest, newest) = MINORS;
+    let at = (version.major, version.minor);
+    let (beside, nearest) = match at {
+        at if at > (1, newest) => ("newer", newest),
+        at if at < (1, oldest) => ("older", oldest),
+        _ => return None,
+    };
+    let message = format!(
+        "Kube-OVN {text} is {beside} than this release knows (v1.{oldest} to v1.{newest}); it is judged as v1.{nearest}"
+    );
+    let remedy = match beside {
+        "newer" => "use a newer ovncilium, or read what changed in kube-ovn-cni's start",
+        _ => "upgrade Kube-OVN first",
+    };
+    Some(Finding::fail(KNOWN, message).remedy(remedy))
 }
 
 fn planned(conf_name: &str, cni: &Cni) -> Finding {

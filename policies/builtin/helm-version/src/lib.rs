@@ -1,7 +1,6 @@
 //! `helm-version`: the helm that a migration would run is there and new enough.
 //!
-//! Sources: `domain/helm.md` §1 (`--post-renderer-args` first in v3.9.0), `domain/cilium.md` §3 (charts since 1.17 fail
-//! to render on helm 3.9 and render on 3.17).
+//! Tests of the host hold that this says what `core/src/compat/helm.rs` says, where each row has its source.
 
 use ovncilium_policy_sdk::prelude::*;
 use ovncilium_policy_sdk::version::Version;
@@ -15,6 +14,9 @@ const NEW_CHART: Version = Version::new(1, 17, 0);
 
 const RULE: &str = "helm-usable";
 const CHARTS: &str = "helm-renders-chart";
+const KNOWN: &str = "helm-known";
+/// Newest major whose flags are known.
+const NEWEST_MAJOR: u64 = 4;
 
 /// The policy; what it holds is told by [`Policy::info`].
 pub struct HelmVersion;
@@ -46,6 +48,9 @@ impl Policy for HelmVersion {
             .rule(Rule::warning(CHARTS, "helm renders charts as new as the target").help(
                 "Charts of Cilium 1.17 and newer use template functions that old helm does not have (seen to fail on 3.9, \
                  to work on 3.17).",
+            ))
+            .rule(Rule::warning(KNOWN, "this helm's major version is known to this release").help(
+                "Majors of Helm rename flags and change how post-renderers are found. A newer one is driven as Helm 4.",
             ))
     }
 
@@ -79,6 +84,15 @@ impl Policy for HelmVersion {
             ]);
         }
         let mut findings = vec![Finding::pass(RULE).message(format!("{} is helm {version}", helm.path))];
+        if version.major > NEWEST_MAJOR {
+            findings.push(
+                Finding::fail(
+                    KNOWN,
+                    format!("helm {version} is newer than this release knows (3 and 4); it is driven as 4"),
+                )
+                .remedy("use helm 3 or 4 (`--helm PATH`), or a newer ovncilium"),
+            );
+        }
         let target = context.facts.get::<String>("intent", "/cilium_version").ok().flatten();
         if version < FOR_NEW_CHARTS
             && let Some(target) = target.as_deref().and_then(Version::parse).filter(|target| *target >= NEW_CHART)

@@ -1,6 +1,6 @@
 //! `node-kernel`: every node's kernel meets the target Cilium minor and, as Kube-OVN's guide says, is newer than 4.19.
 //!
-//! Versions and sources: `domain/cilium.md` §3 (system requirements of each minor), `domain/kube-ovn.md` §3.1 (the guide).
+//! Sources: [`minimum`] (each minor), `docs/advance/with-cilium.en.md` of kubeovn/docs (the guide).
 
 mod minimum;
 
@@ -34,6 +34,10 @@ impl Policy for NodeKernel {
                 "Cilium's agent loads eBPF programs that older kernels refuse: it does not start there, and a chained \
                  node without an agent starts no pods. Upgrade the kernel, or choose an older Cilium.",
             ))
+            .rule(Rule::warning("target-known", "the target Cilium is known to this release").help(
+                "What a newer Cilium asks of kernels is not known; it is judged by the newest one that is. Read its system \
+                 requirements, or use a newer ovncilium.",
+            ))
             .rule(Rule::error("kernel-newer-than-guide", "every node's kernel is newer than 4.19").help(
                 "Kube-OVN's guide to chaining asks for a kernel above 4.19. Kernels of RHEL 8 call themselves 4.18 and \
                  carry the needed parts; they are judged by the rule kernel-minimum alone.",
@@ -54,6 +58,10 @@ impl Policy for NodeKernel {
         let target = context.facts.get::<String>("intent", "/cilium_version").ok().flatten();
         let minimum = Minimum::of(target.as_deref());
         let mut findings = judge(&nodes, "kernel-minimum", |node, kernel| by_minimum(node, kernel, &minimum));
+        if let Some(newer) = minimum.newer() {
+            let remedy = "read the system requirements of that Cilium, or use a newer ovncilium";
+            findings.push(Finding::fail("target-known", newer).remedy(remedy));
+        }
         findings.extend(judge(&nodes, "kernel-newer-than-guide", by_guide));
         Ok(findings)
     }

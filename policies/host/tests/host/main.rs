@@ -4,6 +4,7 @@
 mod builtin_cases;
 mod cache;
 mod catalog;
+mod compat;
 mod config;
 mod hostile;
 mod loading;

@@ -1,0 +1,107 @@
+//! Modules carry tables of their own, since they use nothing of the program's: here they say what `core/src/compat` says.
+
+use std::collections::BTreeMap;
+
+use ovncilium_core::compat::cilium::CILIUM_MINORS;
+use ovncilium_core::compat::helm;
+use ovncilium_core::compat::kube_ovn::KUBE_OVN_MINORS;
+use ovncilium_core::policy::Verdict;
+use ovncilium_policy_host::{BUILTINS, DocumentSource, EvaluateOptions, evaluate};
+use serde_json::{Value, json};
+
+use crate::support::{Values, builtin, facts, now};
+
+/// The verdict of one rule of one built-in module; none when it says nothing of the rule.
+fn verdict(policy: &str, rule: &str, known: &[(&str, Value)], documents: Option<Vec<Value>>) -> Option<Verdict> {
+    let only = BUILTINS.iter().filter(|other| **other != policy).fold(builtin(), |all, other| all.without(other));
+    let known: BTreeMap<String, Value> =
+        known.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let stream = documents.map(Values);
+    let stream = stream.as_ref().map(|documents| documents as &dyn DocumentSource);
+    let evaluation = evaluate(&only, &facts(&known), stream, &EvaluateOptions::at(now()));
+    assert!(!evaluation.faults.iter().any(|fault| fault.policy == policy), "{:?}", evaluation.faults);
+    evaluation.findings.iter().find(|finding| finding.rule.as_str() == rule).map(|finding| finding.verdict)
+}
+
+fn kernel(kernel: &str, cilium: &str) -> Option<Verdict> {
+    let nodes = json!({"items": [{"name": "a", "kernel": kernel}]});
+    let known = [("nodes", nodes), ("intent", json!({"cilium_version": cilium}))];
+    verdict("node-kernel", "kernel-minimum", &known, None)
+}
+
+#[test]
+fn node_kernel_asks_what_the_table_says() {
+    // First builds of the kernels of RHEL 8.0 to 8.10.
+    let builds = [80, 147, 193, 240, 305, 348, 372, 425, 477, 513, 553];
+    for row in CILIUM_MINORS {
+        let cilium = format!("1.{}.3", row.minor);
+        let (major, minor, patch) = row.kernel;
+        assert_eq!(kernel(&format!("{major}.{minor}.{patch}"), &cilium), Some(Verdict::Pass), "{cilium}");
+        let below = match (minor, patch) {
+            (_, 1..) => format!("{major}.{minor}.{}", patch - 1),
+            _ => format!("{major}.{}.400", minor - 1),
+        };
+        assert_eq!(kernel(&below, &cilium), Some(Verdict::Fail), "{cilium} on {below}");
+        for (release, build) in (0u64..).zip(builds) {
+            let expected = if release >= row.rhel_8 { Verdict::Pass } else { Verdict::Fail };
+            let uname = format!("4.18.0-{build}.el8.x86_64");
+            // Where mainline 4.18 would do anyway nothing is told of RHEL.
+            let expected = if row.kernel <= (4, 18, 0) { Verdict::Pass } else { expected };
+            assert_eq!(kernel(&uname, &cilium), Some(expected), "{cilium} on RHEL 8.{release}");
+        }
+    }
+}
+
+#[test]
+fn newer_versions_are_warned_of_from_the_same_version_on() {
+    let nodes = || ("nodes", json!({"items": [{"name": "a", "kernel": "9.0.0"}]}));
+    let newest = CILIUM_MINORS.last().unwrap().minor;
+    let target = |minor: u64| {
+        let known = [nodes(), ("intent", json!({"cilium_version": format!("1.{minor}.0")}))];
+        verdict("node-kernel", "target-known", &known, None)
+    };
+    assert_eq!((target(newest), target(newest + 1)), (None, Some(Verdict::Fail)));
+
+    let chart = |minor: u64| {
+        let image = format!("quay.io/cilium/cilium:v1.{minor}.0");
+        let config =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cilium-config"}, "data": {}});
+        let agent = json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "cilium"},
+            "spec": {"template": {"spec": {"containers": [{"name": "cilium-agent", "image": image}]}}}});
+        verdict("chart-chaining", "chart-known", &[("intent", json!({}))], Some(vec![config, agent]))
+    };
+    let oldest = CILIUM_MINORS.first().unwrap().minor;
+    assert_eq!((chart(newest), chart(newest + 1)), (None, Some(Verdict::Fail)));
+    assert_eq!((chart(oldest), chart(oldest - 1)), (None, Some(Verdict::Fail)));
+
+    let kube_ovn = |minor: u64| {
+        let cni =
+            json!({"name": "x", "conf_name": "01-kube-ovn.conflist", "writer": "install-cni", "non_primary": false});
+        let found = json!({"installations": [{"version": format!("v1.{minor}.0"), "cni": cni}]});
+        let known = [("kube-ovn", found), ("intent", json!({"conf_name": "01-cilium.conflist"}))];
+        verdict("cni-conf-order", "kube-ovn-known", &known, None)
+    };
+    let (oldest, newest) = (KUBE_OVN_MINORS.first().unwrap().minor, KUBE_OVN_MINORS.last().unwrap().minor);
+    assert_eq!((kube_ovn(newest), kube_ovn(newest + 1)), (None, Some(Verdict::Fail)));
+    assert_eq!((kube_ovn(oldest), kube_ovn(oldest - 1)), (None, Some(Verdict::Fail)));
+}
+
+#[test]
+fn helm_version_asks_what_the_table_says() {
+    let helm = |version: &str, cilium: &str, rule: &str| {
+        let tools = json!({"helm": {"path": "/usr/bin/helm", "version": version}});
+        verdict("helm-version", rule, &[("tools", tools), ("intent", json!({"cilium_version": cilium}))], None)
+    };
+    let minimum = helm::MINIMUM;
+    let below = format!("v{}.{}.9", minimum.major, minimum.minor - 1);
+    assert_eq!(helm(&format!("v{minimum}"), "1.16.0", "helm-usable"), Some(Verdict::Pass));
+    assert_eq!(helm(&below, "1.16.0", "helm-usable"), Some(Verdict::Fail));
+    let (chart, new) = (helm::NEEDS_NEW_HELM, helm::FOR_NEW_CHARTS);
+    let below = format!("v{}.{}.9", new.major, new.minor - 1);
+    assert_eq!(helm(&below, &chart.to_string(), "helm-renders-chart"), Some(Verdict::Fail));
+    assert_eq!(helm(&below, &format!("1.{}.9", chart.minor - 1), "helm-renders-chart"), None);
+    assert_eq!(helm(&format!("v{new}"), &chart.to_string(), "helm-renders-chart"), None);
+    let newest = helm::MAJORS[1];
+    assert_eq!(helm(&format!("v{newest}.9.0"), "1.16.0", "helm-known"), None);
+    assert_eq!(helm(&format!("v{}.0.0", newest + 1), "1.16.0", "helm-known"), Some(Verdict::Fail));
+}
