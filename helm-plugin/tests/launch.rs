@@ -2,7 +2,7 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests are outside of #[test] functions")]
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -46,17 +46,21 @@ impl Plugin {
     }
 
     fn run(&self, args: &[&str]) -> Output {
+        self.helm(&self.path("plugin/launch.sh")).args(args).output().unwrap()
+    }
+
+    /// A program with what Helm sets for a plugin.
+    fn helm(&self, program: &Path) -> Command {
         let own = self.path("home/.local/bin");
         let more = self.more_path.clone().unwrap_or_else(|| "/usr/bin".into());
-        Command::new(self.path("plugin/launch.sh"))
-            .args(args)
+        let mut command = Command::new(program);
+        command
             .env_clear()
             .env("PATH", format!("{}:{}:/usr/bin:/bin", more.display(), own.display()))
             .env("HOME", self.path("home"))
             .env("HELM_PLUGIN_NAME", self.name)
-            .env("HELM_PLUGIN_DIR", self.path("plugin"))
-            .output()
-            .unwrap()
+            .env("HELM_PLUGIN_DIR", self.path("plugin"));
+        command
     }
 
     /// Ends with 9 and this cause, and nothing on stdout; the whole text.
@@ -154,6 +158,21 @@ fn behind_helm_4_the_reason_is_in_the_report_as_well() {
     let plugin = Plugin::new("ovncilium");
     plugin.refuses(&["post-render"], "no program");
     assert!(!plugin.path("home/.local/state").exists());
+}
+
+#[test]
+fn behind_helm_4_the_reason_reaches_helms_own_stderr_where_nothing_can_be_overwritten() {
+    let plugin = Plugin::new("ovncilium-post-renderer");
+    let file = plugin.path("stderr");
+    // Helm 4: a process with a stderr of its own that throws the plugin's away. In the foreground dash changes its own meanwhile.
+    let helm4 = format!("{} post-render 2>/dev/null & wait $!", plugin.path("plugin/launch.sh").display());
+    for (append, told) in [(true, true), (false, false)] {
+        let stderr = File::options().create(true).write(true).append(append).open(&file).unwrap();
+        let status = plugin.helm(Path::new("/bin/sh")).args(["-c", &helm4]).stderr(stderr).status().unwrap();
+        assert_eq!(status.code(), Some(9));
+        assert_eq!(fs::read_to_string(&file).unwrap().contains("no program"), told, "append: {append}");
+        fs::remove_file(&file).unwrap();
+    }
 }
 
 #[test]
