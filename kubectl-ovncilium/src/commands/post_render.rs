@@ -87,7 +87,7 @@ impl From<Failure> for Trouble {
 
 impl FactsSource for Real<'_> {
     fn kubeconfig(&self, path: Option<&Path>) -> Result<Kubeconfig, Trouble> {
-        let mut flags = connect::flags(self.connection)?;
+        let mut flags = connect::flags_of_helm(self.connection)?;
         if let Some(path) = path {
             flags.kubeconfig = Some(path.to_owned());
         }
@@ -96,7 +96,7 @@ impl FactsSource for Real<'_> {
     }
 
     fn facts(&self, choice: &ClusterChoice) -> Result<Facts, Trouble> {
-        let mut flags = connect::flags(self.connection)?;
+        let mut flags = connect::flags_of_helm(self.connection)?;
         match choice {
             ClusterChoice::Facts(file) => return Ok(facts::from_file(file)?),
             ClusterChoice::Context { context, kubeconfig, server } => {

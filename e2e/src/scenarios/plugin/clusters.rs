@@ -123,6 +123,28 @@ impl Clusters {
             asked.nothing_at_all("b")?;
             asked.ours("a", 5)
         });
+        tell.run("helm_ovncilium_goes_where_helm_was_told_to", || {
+            let facts = machine.home().join("facts.json");
+            let facts = facts.to_string_lossy();
+            let args = ["ovncilium", "snapshot", "--file", &facts, "--kube-context", "b"];
+            let (output, asked) = self.watched(machine.helm(&args).env("KUBECONFIG", self.kubeconfig()))?;
+            output.ended_with(&[0])?;
+            asked.nothing_at_all("a")?;
+            asked.ours("b", 5)?;
+            let (output, asked) = self.watched(machine.helm(&["ovncilium", "check", "--facts", &facts]))?;
+            if machine.hands_on_arguments() {
+                output.ended_with(&[0])?.names(&["node-kernel"])?;
+            } else {
+                // The helm that calls us is the one that a migration would run.
+                output.ended_with(&[3])?.names(&["3.9.0 or newer"])?;
+            }
+            asked.nothing_at_all("b")?;
+            // Before the plugin's name Helm takes its own flags as well.
+            let args = ["--kube-context", "a", "ovncilium", "check"];
+            let (output, asked) = self.watched(machine.helm(&args).env("KUBECONFIG", self.kubeconfig()))?;
+            output.ended_with(&[3])?.names(&["node-kernel", "4.18.0-25-generic"])?;
+            asked.nothing_at_all("b")
+        });
         if !machine.hands_on_arguments() {
             return;
         }
