@@ -54,6 +54,7 @@ find_program() {
     "run \`chmod +x $program\`, or install the plugin again"
   machine=$(uname -sm)
   case $machine in Linux*) ;; *) return ;; esac
+  command -v od >/dev/null || return
   # ELF: magic in bytes 0 to 3, the machine's number from byte 18 on.
   header=$(od -An -tx1 -N20 "$program" | tr -d ' \n')
   case $header in

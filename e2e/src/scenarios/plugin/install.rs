@@ -1,13 +1,16 @@
 //! `helm plugin install` of a package and of a folder, `helm ovncilium`, and `helm plugin uninstall`.
 
-use std::fs;
+use std::{fs, os::unix::fs::symlink};
 
 use super::{
     Teller,
     machine::Machine,
     packages::{Packages, VERSION},
 };
-use crate::{error::Result, verdict::expect};
+use crate::{
+    error::{Error, Result},
+    verdict::expect,
+};
 
 const CLI: &str = "ovncilium";
 const POST_RENDERER: &str = "ovncilium-post-renderer";
@@ -19,6 +22,19 @@ pub(super) fn play(machine: &Machine<'_>, packages: &Packages, tell: &mut Teller
         let said = machine.helm(&["version", "--short"]).run()?.ended_with(&[0])?.stdout();
         expect(said.starts_with(&format!("v{major}.{minor}.{patch}")), || format!("it says {said}"))
     });
+    tell.run("installs_a_checkout_that_runs_the_program_on_path", || {
+        let program = machine.own_programs().join("kubectl-ovncilium");
+        symlink(&packages.program, &program).map_err(Error::io("link", &program))?;
+        machine.install(&packages.checkout().to_string_lossy())?;
+        works(machine)?;
+        machine.uninstall(CLI)?;
+        expect(packages.checkout().join("plugin.yaml").is_file(), || "uninstalling took the checkout away".to_owned())?;
+        // The post-renderer's name belongs to the program on PATH, and stays with it.
+        for file in [program, machine.post_renderer()] {
+            fs::remove_file(&file).map_err(Error::io("remove", &file))?;
+        }
+        gone(machine)
+    });
     tell.run("installs_a_package_from_the_web_and_again", || {
         // A second time: uninstalling leaves nothing that is in the way but what Helm 3 itself keeps in its cache.
         for _ in 0..2 {
@@ -27,7 +43,7 @@ pub(super) fn play(machine: &Machine<'_>, packages: &Packages, tell: &mut Teller
             machine.uninstall(CLI)?;
             gone(machine)?;
             let cache = machine.home().join("helm-cache");
-            fs::remove_dir_all(&cache).map_err(crate::error::Error::io("remove", &cache))?;
+            fs::remove_dir_all(&cache).map_err(Error::io("remove", &cache))?;
         }
         Ok(())
     });

@@ -38,6 +38,8 @@ const OVERLAY: &str = "enableIdentityMark: false\n";
 /// Files of one release.
 pub(super) struct Packages {
     dir: TempDir,
+    /// The program that is in them.
+    pub(super) program: PathBuf,
     address: String,
 }
 
@@ -54,11 +56,12 @@ impl Packages {
         run(Command::new("sha256sum").args(["--check", "--quiet", "SHA256SUMS"]).current_dir(dir.path()))?;
         let listener = TcpListener::bind("127.0.0.1:0").map_err(spawn("a listener on 127.0.0.1"))?;
         let address = listener.local_addr().map_err(spawn("a listener on 127.0.0.1"))?.to_string();
-        let packages = Self { dir, address };
+        let packages = Self { dir, program: program.binary(), address };
         for plugin in ["ovncilium", "ovncilium-post-renderer"] {
             run(Command::new("tar").arg("-xzf").arg(packages.package(plugin)?).current_dir(packages.dir.path()))?;
         }
         packages.prepare_chart()?;
+        packages.prepare_checkout()?;
         let served = packages.dir.path().to_owned();
         // It ends with the process; it serves nothing but these files.
         thread::spawn(move || {
@@ -106,6 +109,18 @@ impl Packages {
     /// The same package unpacked: a folder of the plugin's name.
     pub(super) fn folder(&self, plugin: &str) -> PathBuf {
         self.dir.path().join(plugin)
+    }
+
+    /// What a checkout of the repository has of both plugins: no program.
+    pub(super) fn checkout(&self) -> PathBuf {
+        self.dir.path().join("checkout")
+    }
+
+    fn prepare_checkout(&self) -> Result<()> {
+        let checkout = self.checkout();
+        fs::create_dir(&checkout).map_err(Error::io("create", &checkout))?;
+        let from = ["plugin.yaml", "helm-plugin"].map(|file| repository().join(file));
+        run(Command::new("cp").arg("-R").args(from).arg(checkout))
     }
 
     /// A copy of that folder, to be spoiled; it has the plugin's name.
