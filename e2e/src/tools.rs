@@ -38,11 +38,15 @@ const MODULES: [Module; 4] = [
         ldflags: kubernetes_ldflags,
     },
     Module { folder: "etcd", binaries: &[("go.etcd.io/etcd/server/v3", "etcd")], ldflags: || "-s -w".into() },
-    Module { folder: "helm3", binaries: &[("helm.sh/helm/v3/cmd/helm", "helm3")], ldflags: helm3_ldflags },
+    Module {
+        folder: "helm3",
+        binaries: &[("helm.sh/helm/v3/cmd/helm", "helm3")],
+        ldflags: || helm_ldflags("helm.sh/helm/v3", HELM3),
+    },
     Module {
         folder: "helm4",
         binaries: &[("helm.sh/helm/v4/cmd/helm", "helm4")],
-        ldflags: || format!("-s -w -X helm.sh/helm/v4/internal/version.version={HELM4}"),
+        ldflags: || helm_ldflags("helm.sh/helm/v4", HELM4),
     },
 ];
 
@@ -67,12 +71,14 @@ fn kubernetes_ldflags() -> String {
 }
 
 /// Helm 3 renders for the Kubernetes that its build was stamped with; unstamped that is v1.20. Helm 4 asks its build info.
-fn helm3_ldflags() -> String {
+pub(crate) fn helm_ldflags(module: &str, version: &str) -> String {
     let minor = KUBERNETES.split('.').nth(1).unwrap_or_default();
-    let mut flags = format!("-s -w -X helm.sh/helm/v3/internal/version.version={HELM3}");
-    for (name, value) in [("k8sVersionMajor", "1"), ("k8sVersionMinor", minor)] {
-        for package in ["pkg/chartutil", "pkg/lint/rules"] {
-            flags.push_str(&format!(" -X helm.sh/helm/v3/{package}.{name}={value}"));
+    let mut flags = format!("-s -w -X {module}/internal/version.version={version}");
+    if module.ends_with("/v3") {
+        for (name, value) in [("k8sVersionMajor", "1"), ("k8sVersionMinor", minor)] {
+            for package in ["pkg/chartutil", "pkg/lint/rules"] {
+                flags.push_str(&format!(" -X {module}/{package}.{name}={value}"));
+            }
         }
     }
     flags
@@ -95,7 +101,7 @@ impl Tools {
     /// # Errors
     /// [`Error::GoMissing`], [`Error::Go`] with the end of the compiler's output, or [`Error::Io`] on the cache.
     pub fn build() -> Result<Self> {
-        let go = which::which("go").map_err(|_| Error::GoMissing)?;
+        let go = go_program()?;
         let cache = cache_dir()?;
         let [kubernetes, etcd, helm3, helm4] = &MODULES;
         Ok(Self {
@@ -133,10 +139,15 @@ impl Tools {
     pub fn helm4(&self) -> PathBuf {
         self.helm4.join("helm4")
     }
+
+    /// Both helms with their versions.
+    pub(crate) fn helms(&self) -> [(&'static str, PathBuf); 2] {
+        [(HELM3, self.helm3()), (HELM4, self.helm4())]
+    }
 }
 
 /// `$OVNCILIUM_E2E_CACHE`, else `ovncilium-e2e` under `$XDG_CACHE_HOME` or `~/.cache`.
-fn cache_dir() -> Result<PathBuf> {
+pub(crate) fn cache_dir() -> Result<PathBuf> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set("OVNCILIUM_E2E_CACHE")
         .or_else(|| set("XDG_CACHE_HOME"))
@@ -151,34 +162,16 @@ impl Module {
     }
 
     fn build(&self, go: &Path, cache: &Path) -> Result<PathBuf> {
-        let target = cache.join(self.key(go)?);
-        if self.binaries.iter().all(|(_, name)| target.join(name).is_file()) {
-            return Ok(target);
-        }
-        fs::create_dir_all(cache).map_err(Error::io("create", cache))?;
-        let work = tempfile::Builder::new()
-            .prefix(".building-")
-            .tempdir_in(cache)
-            .map_err(Error::io("create a directory in", cache))?;
-        for (package, name) in self.binaries {
-            self.build_one(go, package, name, &work.path().join(name))?;
-        }
-        match fs::rename(work.path(), &target) {
-            // Another run was faster; its binaries are the same.
-            Err(_) if target.is_dir() => Ok(target),
-            Err(source) => Err(Error::Io { action: "rename the built tools to", path: target, source }),
-            Ok(()) => Ok(target),
-        }
-    }
-
-    fn build_one(&self, go: &Path, package: &str, name: &str, output: &Path) -> Result<()> {
-        say("Building", &format!("{name} from {package} (minutes when nothing is cached)"));
-        let start = Instant::now();
-        let ldflags = (self.ldflags)();
-        let output = output.to_string_lossy();
-        self.go(go, &["build", "-trimpath", "-ldflags", &ldflags, "-o", &output, package])?;
-        say("Built", &format!("{name} in {:.0?}", start.elapsed()));
-        Ok(())
+        let names: Vec<_> = self.binaries.iter().map(|(_, name)| *name).collect();
+        cached(cache, &self.key(go)?, &names, |work| {
+            let ldflags = (self.ldflags)();
+            for (package, name) in self.binaries {
+                let output = work.join(name);
+                let args = ["build", "-trimpath", "-ldflags", &ldflags, "-o", &output.to_string_lossy(), package];
+                timed(name, || self.go(go, &args))?;
+            }
+            Ok(())
+        })
     }
 
     /// The cache key: everything that decides what the binaries are.
@@ -195,24 +188,74 @@ impl Module {
         Ok(format!("{}-{}", self.folder, hex::encode(hash.finalize())))
     }
 
-    fn go(&self, go: &Path, args: &[&str]) -> Result<Vec<u8>> {
-        let module = self.source();
-        let output = Command::new(go)
-            .args(args)
-            .current_dir(&module)
-            .env("CGO_ENABLED", "0")
-            .env("GOFLAGS", "-mod=readonly -buildvcs=false")
-            .env("GOWORK", "off")
-            .output()
-            .map_err(|source| Error::Spawn { program: go.display().to_string(), source })?;
-        if output.status.success() {
-            return Ok(output.stdout);
-        }
-        let text = String::from_utf8_lossy(&output.stderr);
-        let lines: Vec<_> = text.lines().collect();
-        let tail = lines[lines.len().saturating_sub(20)..].join("\n");
-        Err(Error::Go { command: args.join(" "), module, tail })
+    fn go(&self, program: &Path, args: &[&str]) -> Result<Vec<u8>> {
+        go(program, &self.source(), args)
     }
+}
+
+/// # Errors
+/// [`Error::GoMissing`].
+pub(crate) fn go_program() -> Result<PathBuf> {
+    which::which("go").map_err(|_| Error::GoMissing)
+}
+
+/// Runs go in a module, with nothing of this machine's own settings; returns its stdout.
+///
+/// # Errors
+/// [`Error::Go`] with the end of what it said.
+pub(crate) fn go(program: &Path, module: &Path, args: &[&str]) -> Result<Vec<u8>> {
+    let output = Command::new(program)
+        .args(args)
+        .current_dir(module)
+        .env("CGO_ENABLED", "0")
+        .env("GOFLAGS", "-mod=readonly -buildvcs=false")
+        .env("GOWORK", "off")
+        .output()
+        .map_err(|source| Error::Spawn { program: program.display().to_string(), source })?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let text = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<_> = text.lines().collect();
+    let tail = lines[lines.len().saturating_sub(20)..].join("\n");
+    Err(Error::Go { command: args.join(" "), module: module.to_owned(), tail })
+}
+
+/// The folder of the cache that holds these binaries; `build` makes them in a directory of its own when they are not there yet.
+///
+/// # Errors
+/// Those of `build`, or [`Error::Io`].
+pub(crate) fn cached(
+    cache: &Path,
+    folder: &str,
+    names: &[&str],
+    build: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let target = cache.join(folder);
+    if names.iter().all(|name| target.join(name).is_file()) {
+        return Ok(target);
+    }
+    fs::create_dir_all(cache).map_err(Error::io("create", cache))?;
+    let work = tempfile::Builder::new()
+        .prefix(".building-")
+        .tempdir_in(cache)
+        .map_err(Error::io("create a directory in", cache))?;
+    build(work.path())?;
+    match fs::rename(work.path(), &target) {
+        // Another run was faster; its binaries are the same.
+        Err(_) if target.is_dir() => Ok(target),
+        Err(source) => Err(Error::Io { action: "rename the built tools to", path: target, source }),
+        Ok(()) => Ok(target),
+    }
+}
+
+/// Tells that something is built, and how long it took.
+pub(crate) fn timed<T>(name: &str, build: impl FnOnce() -> Result<T>) -> Result<T> {
+    say("Building", &format!("{name} (minutes when nothing is cached)"));
+    let start = Instant::now();
+    let built = build()?;
+    say("Built", &format!("{name} in {:.0?}", start.elapsed()));
+    Ok(built)
 }
 
 #[expect(clippy::print_stderr, reason = "progress of a build that takes minutes")]

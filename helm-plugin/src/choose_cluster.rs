@@ -29,6 +29,8 @@ pub struct HelmCommand {
     pub kubeconfig: Option<PathBuf>,
     /// `--kube-apiserver`.
     pub server: Option<String>,
+    /// `helm install` or `helm upgrade`: what passes goes to a cluster.
+    pub installs: bool,
 }
 
 impl HelmCommand {
@@ -53,6 +55,12 @@ impl HelmCommand {
             context: flag("--kube-context"),
             kubeconfig: flag("--kubeconfig").map(PathBuf::from),
             server: flag("--kube-apiserver"),
+            // The first of these words is the command, short of a namespace of that name before it.
+            installs: words
+                .iter()
+                .skip(1)
+                .find(|word| matches!(word.as_str(), "install" | "upgrade" | "template"))
+                .is_some_and(|word| word != "template"),
         })
     }
 }
@@ -62,6 +70,8 @@ impl HelmCommand {
 pub struct Kubeconfig {
     /// Names of all contexts.
     pub contexts: Vec<String>,
+    /// `current-context`: where helm goes when it is told nothing else.
+    pub current: Option<String>,
 }
 
 /// The cluster that was named.
@@ -136,13 +146,16 @@ impl std::error::Error for Ambiguous {}
 
 impl Ambiguous {
     /// What to pass instead, as one line.
+    ///
+    /// The variable names the cluster to helm and to us at once, on every system and with every version of Helm.
     pub fn remedy(&self) -> String {
-        let pass = "--post-renderer-args=--context=";
         match self {
             Self::Several { contexts } | Self::Missing { contexts, .. } if !contexts.is_empty() => {
-                format!("add `{pass}{}` (or another of them) to the helm command", contexts[0])
+                format!("run `HELM_KUBECONTEXT={} helm …` (or another of them)", contexts[0])
             }
-            Self::Contradiction { other, .. } => format!("say it once, as `{pass}{}`", other.0),
+            Self::Contradiction { .. } => {
+                "name the cluster once, to helm itself: `HELM_KUBECONTEXT=… helm …`; leave the other name out".to_owned()
+            }
             _ => "add `--post-renderer-args=--facts=FILE`, or `--post-renderer-args=--offline` to judge the documents alone"
                 .to_owned(),
         }
@@ -168,7 +181,8 @@ pub(crate) fn kubeconfig(flags: &ClusterFlags, environment: &Environment) -> Res
 ///
 /// In this order: `--facts`; `--context`, the calling helm's `--kube-context` and `HELM_KUBECONTEXT`, which must
 /// not contradict each other (a flag of helm beats the variable, as it does in helm); the only context of the
-/// kubeconfig; without a kubeconfig, `HELM_KUBEAPISERVER` or the pod's service account.
+/// kubeconfig; without a kubeconfig, `HELM_KUBEAPISERVER` or the pod's service account. A `--context` that a helm about to install
+/// was not told is refused where the kubeconfig's current context is another: what one cluster agreed to must not go to another.
 ///
 /// # Errors
 /// Whatever leaves a doubt.
@@ -195,6 +209,11 @@ pub fn choose_cluster(
     let named = match (&flags.context, helms) {
         (Some(ours), Some(theirs)) if *ours != theirs.0 => {
             return Err(Ambiguous::Contradiction { one: theirs, other: (ours.clone(), "--context") });
+        }
+        (Some(ours), None) if helm.installs && config.current.as_ref().is_some_and(|current| current != ours) => {
+            let current = config.current.clone().unwrap_or_default();
+            let one = (current, "the kubeconfig's current context, to which helm installs,");
+            return Err(Ambiguous::Contradiction { one, other: (ours.clone(), "--context") });
         }
         (Some(ours), _) => Some((ours.clone(), "--context")),
         (None, theirs) => theirs,
@@ -232,7 +251,8 @@ mod tests {
     /// Chosen context, or the message of the refusal.
     fn chosen(context: &str, variables: &[(&str, &str)], helm: &str, contexts: &[&str]) -> String {
         let flags = ClusterFlags { context: Some(context.to_owned()).filter(|c| !c.is_empty()), ..Default::default() };
-        let config = Kubeconfig { contexts: contexts.iter().map(|c| (*c).to_owned()).collect() };
+        let contexts: Vec<_> = contexts.iter().map(|c| (*c).to_owned()).collect();
+        let config = Kubeconfig { current: contexts.first().cloned(), contexts };
         match choose_cluster(&flags, &environment(variables, helm), &config) {
             Ok(ClusterChoice::Context { context, server, .. }) => {
                 context + &server.map(|s| format!(" at {s}")).unwrap_or_default()
@@ -246,14 +266,14 @@ mod tests {
     #[test]
     fn a_named_context_counts_and_must_exist() {
         let two = ["lab", "prod"];
-        assert_eq!(chosen("prod", &[], "helm upgrade", &two), "prod");
+        assert_eq!(chosen("prod", &[], "helm template x", &two), "prod");
         assert_eq!(chosen("", &[("HELM_KUBECONTEXT", "lab")], "helm upgrade", &two), "lab");
         assert_eq!(chosen("", &[], "/usr/bin/helm upgrade --kube-context prod x", &two), "prod");
         assert_eq!(chosen("", &[("HELM_KUBECONTEXT", "lab")], "helm --kube-context=prod", &two), "prod", "as in helm");
         assert_eq!(
             chosen("", &[("HELM_KUBECONTEXT", "old")], "", &two),
-            "HELM_KUBECONTEXT names the context `old`; there are lab, prod; add \
-             `--post-renderer-args=--context=lab` (or another of them) to the helm command"
+            "HELM_KUBECONTEXT names the context `old`; there are lab, prod; run \
+             `HELM_KUBECONTEXT=lab helm …` (or another of them)"
         );
     }
 
@@ -262,8 +282,8 @@ mod tests {
         assert_eq!(chosen("", &[], "", &["lab"]), "lab");
         assert_eq!(
             chosen("", &[], "", &["lab", "prod"]),
-            "the kubeconfig has 2 contexts and none was named: lab, prod; add \
-             `--post-renderer-args=--context=lab` (or another of them) to the helm command"
+            "the kubeconfig has 2 contexts and none was named: lab, prod; run \
+             `HELM_KUBECONTEXT=lab helm …` (or another of them)"
         );
     }
 
@@ -272,10 +292,27 @@ mod tests {
         let two = ["lab", "prod"];
         assert_eq!(
             chosen("lab", &[], "helm --kube-context prod", &two),
-            "helm's --kube-context says `prod`, --context says `lab`; say it once, as `--post-renderer-args=--context=lab`"
+            "helm's --kube-context says `prod`, --context says `lab`; name the cluster once, to helm itself: \
+             `HELM_KUBECONTEXT=… helm …`; leave the other name out"
         );
         let refused = chosen("lab", &[("HELM_KUBECONTEXT", "prod")], "", &two);
         assert!(refused.starts_with("HELM_KUBECONTEXT says `prod`, --context says `lab`"), "{refused}");
+    }
+
+    #[test]
+    fn what_one_cluster_agreed_to_does_not_go_to_another() {
+        let two = ["lab", "prod"];
+        let told =
+            "the kubeconfig's current context, to which helm installs, says `lab`, --context says `prod`; name the";
+        for command in ["helm upgrade --install cilium c", "/x/helm -n install-me install template c"] {
+            let refused = chosen("prod", &[], command, &two);
+            assert!(refused.starts_with(told), "{command}: {refused}");
+            assert_eq!(chosen("lab", &[], command, &two), "lab");
+            assert_eq!(chosen("prod", &[], &format!("{command} --kube-context prod"), &two), "prod");
+            assert_eq!(chosen("prod", &[("HELM_KUBECONTEXT", "prod")], command, &two), "prod");
+        }
+        assert_eq!(chosen("prod", &[], "helm template install c", &two), "prod", "nothing goes anywhere");
+        assert_eq!(chosen("prod", &[], "", &two), "prod", "no helm can be seen");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! In reading order: [`choose_cluster`] (which cluster is asked; ambiguous is refused), [`intent`] (what the chart is
 //! about to do), [`post_render`] (stream in, stream or refusal out: pure), `denial` (what a person reads),
-//! `deliver` (how it reaches a person although Helm 4 throws a plugin's stderr away), [`run`] (all of it).
+//! `deliver` (how it reaches a person although Helm 4 throws a plugin's stderr away), [`run`] (all of it). [`other_version`]
+//! guards both faces that Helm calls.
 //!
 //! Whatever goes wrong, stdout stays empty and the exit code is not 0, so Helm installs nothing. Cluster facts come
 //! through [`FactsSource`] and policies through a closure: this crate knows neither kube nor wasmtime.
@@ -11,6 +12,7 @@ mod choose_cluster;
 mod deliver;
 mod denial;
 mod environment;
+mod installed;
 pub mod intent;
 mod post_render;
 mod run;
@@ -18,5 +20,6 @@ mod run;
 pub use choose_cluster::{Ambiguous, ClusterChoice, ClusterFlags, HelmCommand, Kubeconfig, choose_cluster};
 pub use deliver::report_path;
 pub use environment::Environment;
+pub use installed::other_version;
 pub use post_render::{Evaluator, Mode, PostRender, post_render};
 pub use run::{FactsSource, Options, Streams, Trouble, refuse, run};

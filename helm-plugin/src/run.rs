@@ -86,10 +86,15 @@ pub struct Streams<'s> {
     pub stderr: &'s mut dyn Write,
 }
 
-/// Refuses before anything was read, because the policies themselves could not be had; the reason reaches a person as any other
-/// refusal does.
-pub fn refuse(trouble: &Trouble, report: Option<&Path>, environment: &Environment, stderr: &mut dyn Write) -> ExitCode {
-    let text = denial::stopped("the policies could not be read", &trouble.message, trouble.exit as u8, &trouble.next);
+/// Refuses before anything was read, because there is no way to judge (`headline`); the reason reaches a person as any other refusal does.
+pub fn refuse(
+    headline: &str,
+    trouble: &Trouble,
+    report: Option<&Path>,
+    environment: &Environment,
+    stderr: &mut dyn Write,
+) -> ExitCode {
+    let text = denial::stopped(headline, &trouble.message, trouble.exit as u8, &trouble.next);
     deliver::refusal(&text, report, environment, stderr);
     trouble.exit
 }

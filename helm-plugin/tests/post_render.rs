@@ -196,7 +196,7 @@ struct Pretend {
 
 impl FactsSource for Pretend {
     fn kubeconfig(&self, _: Option<&Path>) -> Result<Kubeconfig, Trouble> {
-        Ok(Kubeconfig { contexts: self.contexts.clone() })
+        Ok(Kubeconfig { contexts: self.contexts.clone(), current: None })
     }
 
     fn facts(&self, choice: &ClusterChoice) -> Result<Facts, Trouble> {
@@ -241,7 +241,7 @@ fn two_contexts_are_refused_with_what_to_pass() {
 
 report: REPORT
 stopped: Helm was given nothing, nothing was installed or changed (exit code 2)
-next: add `--post-renderer-args=--context=lab` (or another of them) to the helm command
+next: run `HELM_KUBECONTEXT=lab helm …` (or another of them)
 "
     );
     assert_eq!(stderr.replace("report: REPORT\n", ""), report.unwrap());

@@ -1,10 +1,13 @@
-//! Chores of the repository: `cargo xtask policies [--check]`, `cargo xtask gen [--check]`, `cargo xtask e2e <scenario>`.
+//! Chores of the repository: `cargo xtask policies [--check]`, `cargo xtask gen [--check]`, `cargo xtask dist`,
+//! `cargo xtask e2e <scenario>`.
 
+mod dist;
 mod policies;
 mod reference;
 mod run;
 mod versions;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use run::ChoreError;
@@ -15,6 +18,8 @@ usage: cargo xtask <chore>
   policies --check  build them elsewhere and compare byte for byte
   gen               write docs/reference from the program's help and its exit codes
   gen --check       compare it with what would be written
+  dist [--binary FILE] [--out DIR]
+                    make the archives for krew and Helm, of a release build or of FILE, in target/dist or DIR
   e2e <scenario>    run an end-to-end scenario: the same as cargo run -p ovncilium-e2e -- <scenario>";
 
 fn main() -> ExitCode {
@@ -25,6 +30,7 @@ fn main() -> ExitCode {
         ["policies", "--check"] => policies::check(),
         ["gen"] => reference::build(),
         ["gen", "--check"] => reference::check(),
+        ["dist", rest @ ..] => dist(rest),
         ["e2e", rest @ ..] => run::cargo(&[&["run", "-p", "ovncilium-e2e", "--"], rest].concat(), &[]),
         _ => Err(ChoreError::Usage { usage: USAGE }),
     };
@@ -35,4 +41,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn dist(arguments: &[&str]) -> Result<(), ChoreError> {
+    let (mut binary, mut out) = (None, None);
+    for pair in arguments.chunks(2) {
+        match pair {
+            ["--binary", file] => binary = Some(Path::new(*file)),
+            ["--out", dir] => out = Some(Path::new(*dir)),
+            _ => return Err(ChoreError::Usage { usage: USAGE }),
+        }
+    }
+    dist::build(binary, out)
 }

@@ -142,13 +142,14 @@ impl Connection {
         self.access(resolved, context_name, files.paths)
     }
 
-    /// Names of all contexts, in the order of the files.
+    /// Names of all contexts, in the order of the files, and of the current one.
     ///
     /// # Errors
     /// As [`Connection::open`] for the files themselves.
-    pub fn contexts(&self) -> Result<Vec<String>, ConnectionError> {
-        let files = files::read(self.kubeconfig.as_deref())?;
-        Ok(files.merged.contexts.into_iter().map(|context| context.name).collect())
+    pub fn contexts(&self) -> Result<(Vec<String>, Option<String>), ConnectionError> {
+        let merged = files::read(self.kubeconfig.as_deref())?.merged;
+        let names = merged.contexts.into_iter().map(|context| context.name).collect();
+        Ok((names, merged.current_context.filter(|name| !name.is_empty())))
     }
 
     fn pick_context(&self, merged: &Kubeconfig) -> Result<(Option<String>, Context), ConnectionError> {

@@ -53,7 +53,7 @@ fn follows_the_context_and_lets_flags_win() {
     assert_eq!((access.server().as_str(), access.namespace()), ("https://lab.example:6443", "x"));
     let flags = Connection { server: Some("https://other.example".into()), ..with(&path) };
     assert_eq!(flags.open().expect("a connection").server(), "https://other.example");
-    assert_eq!(with(&path).contexts(), Ok(vec!["prod".to_owned(), "lab".to_owned()]));
+    assert_eq!(with(&path).contexts(), Ok((vec!["prod".to_owned(), "lab".to_owned()], Some("prod".to_owned()))));
 }
 
 #[test]

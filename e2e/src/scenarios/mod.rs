@@ -1,6 +1,7 @@
 //! Stories played on a real control plane, one file each.
 
 mod control_plane;
+mod plugin;
 mod spine;
 
 use std::io::Write;
@@ -25,7 +26,7 @@ impl Scenario {
 }
 
 /// Every scenario, in the order in which `all` plays them.
-pub const ALL: &[Scenario] = &[control_plane::SCENARIO, spine::SCENARIO];
+pub const ALL: &[Scenario] = &[control_plane::SCENARIO, plugin::SCENARIO, spine::SCENARIO];
 
 #[cfg(test)]
 mod tests {

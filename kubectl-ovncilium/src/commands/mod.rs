@@ -11,14 +11,19 @@ mod snapshot;
 mod status;
 mod values;
 
-use ovncilium_core::ExitCode;
+use ovncilium_core::{ExitCode, NextStep};
+use ovncilium_helm_plugin::{Environment, other_version, refuse};
 
 use crate::cli::{Cli, Command};
 use crate::failure::Failure;
+use crate::input::files;
 
 /// Run one command.
 pub fn run(cli: Cli) -> ExitCode {
     let connection = &cli.connection;
+    if let Some(code) = behind_another_plugin(&cli.command) {
+        return code;
+    }
     let result = match &cli.command {
         Command::Check(args) => check::run(args, connection),
         Command::Snapshot(args) => snapshot::run(args, connection),
@@ -35,6 +40,22 @@ pub fn run(cli: Cli) -> ExitCode {
         Ok(code) => code,
         Err(failure) => failure.show(),
     }
+}
+
+/// Refuses to be the program of a Helm plugin of another version.
+fn behind_another_plugin(command: &Command) -> Option<ExitCode> {
+    // Looking at the calling helm costs something; most calls come from no plugin.
+    std::env::var_os("HELM_PLUGIN_NAME")?;
+    let environment = Environment::current();
+    let read = |path: &std::path::Path| files::read_text(path).ok();
+    let trouble = other_version(env!("CARGO_PKG_VERSION"), &environment, read)?;
+    Some(match command {
+        Command::PostRender(args) => {
+            let headline = "plugin and program are of two versions";
+            refuse(headline, &trouble, args.report.as_deref(), &environment, &mut std::io::stderr().lock())
+        }
+        _ => Failure::new(trouble.exit, trouble.message, NextStep::Edit(trouble.next)).show(),
+    })
 }
 
 /// JSON for stdout.

@@ -28,7 +28,13 @@ pub fn run(args: &PostRender, connection: &Connection) -> ExitCode {
         Err(failure) => {
             let stderr = std::io::stderr();
             let report = args.report.as_deref();
-            return refuse(&Trouble::from(failure), report, &Environment::current(), &mut stderr.lock());
+            return refuse(
+                "the policies could not be read",
+                &Trouble::from(failure),
+                report,
+                &Environment::current(),
+                &mut stderr.lock(),
+            );
         }
     };
     let mode = match (args.offline, args.mode) {
@@ -81,15 +87,16 @@ impl From<Failure> for Trouble {
 
 impl FactsSource for Real<'_> {
     fn kubeconfig(&self, path: Option<&Path>) -> Result<Kubeconfig, Trouble> {
-        let mut flags = connect::flags(self.connection)?;
+        let mut flags = connect::flags_of_helm(self.connection)?;
         if let Some(path) = path {
             flags.kubeconfig = Some(path.to_owned());
         }
-        Ok(Kubeconfig { contexts: flags.contexts().map_err(Failure::from)? })
+        let (contexts, current) = flags.contexts().map_err(Failure::from)?;
+        Ok(Kubeconfig { contexts, current })
     }
 
     fn facts(&self, choice: &ClusterChoice) -> Result<Facts, Trouble> {
-        let mut flags = connect::flags(self.connection)?;
+        let mut flags = connect::flags_of_helm(self.connection)?;
         match choice {
             ClusterChoice::Facts(file) => return Ok(facts::from_file(file)?),
             ClusterChoice::Context { context, kubeconfig, server } => {

@@ -1,6 +1,6 @@
 //! The main job on a real control plane: check, plan, migrate, go back; killed, hindered, and judged by the audit log.
 //!
-//! Reading order: [`program`] is the real binary, [`town`] a cluster at work, [`journey`] the whole way with one helm, [`oracle`] what
+//! Reading order: [`crate::program`] is the real binary, [`town`] a cluster at work, [`journey`] the whole way with one helm, [`oracle`] what
 //! proves it, [`kills`] the same way with the power going off, [`halfway`]
 //! ways back and stops in the middle, [`refusals`] what must not even begin, [`modules`] foreign
 //! policies, [`gate`] and [`recorded`] the post-renderer. The stories run side by side, each on a control plane of its own,
@@ -13,7 +13,6 @@ mod journey;
 mod kills;
 mod modules;
 mod oracle;
-mod program;
 mod recorded;
 mod refusals;
 mod teller;
@@ -22,6 +21,7 @@ mod town;
 use std::{env, sync::mpsc, thread, time::Instant};
 
 use crate::{
+    program,
     tools::Tools,
     verdict::{Tests, expect},
 };

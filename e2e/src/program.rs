@@ -28,7 +28,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// The built binary in a directory of its own, where kubectl and helm find it under all its names; beside it a
 /// directory for each helm, in which it is called `helm`.
-pub(super) struct Program {
+pub(crate) struct Program {
     dir: TempDir,
 }
 
@@ -37,11 +37,10 @@ impl Program {
     ///
     /// # Errors
     /// [`Error::Expectation`] with what cargo said.
-    pub(super) fn build(tools: &Tools) -> Result<Self> {
+    pub(crate) fn build(tools: &Tools) -> Result<Self> {
         let own = env::current_exe().map_err(Error::io("find", "this program"))?;
         let profile = own.parent().unwrap_or(Path::new("."));
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut command = Command::new(cargo);
+        let mut command = cargo();
         command.args(["build", "--quiet", "--package", BINARY, "--manifest-path"]).arg(repository().join("Cargo.toml"));
         command.arg("--target-dir").arg(profile.parent().unwrap_or(profile));
         if profile.ends_with("release") {
@@ -73,21 +72,21 @@ impl Program {
     }
 
     /// `kubectl ovncilium ARGS` with this kubeconfig, and no helm on PATH.
-    pub(super) fn kubectl(&self, kubeconfig: &Path, args: &[&str]) -> Call {
+    pub(crate) fn kubectl(&self, kubeconfig: &Path, args: &[&str]) -> Call {
         let mut call = self.call(&self.dir.path().join("kubectl"));
         call.command.arg("ovncilium").args(args).env("KUBECONFIG", kubeconfig);
         call
     }
 
     /// The post-renderer under its own name, without any cluster.
-    pub(super) fn post_renderer(&self, args: &[&str]) -> Call {
+    pub(crate) fn post_renderer(&self, args: &[&str]) -> Call {
         let mut call = self.call(&self.dir.path().join(POST_RENDERER));
         call.command.args(args);
         call
     }
 
     /// A real helm with `--post-renderer` and these arguments for it.
-    pub(super) fn helm(&self, which: Helm, args: &[&str], for_post_renderer: &[&str]) -> Call {
+    pub(crate) fn helm(&self, which: Helm, args: &[&str], for_post_renderer: &[&str]) -> Call {
         let mut call = self.call(&self.helm_path(which)).with_helm(self, which);
         call.command.args(args).arg("--post-renderer").args(for_post_renderer.iter().fold(
             vec![OsString::from(POST_RENDERER)],
@@ -101,56 +100,70 @@ impl Program {
     }
 
     /// A real helm on its own.
-    pub(super) fn plain_helm(&self, which: Helm, args: &[&str]) -> Call {
+    pub(crate) fn plain_helm(&self, which: Helm, args: &[&str]) -> Call {
         let mut call = self.call(&self.helm_path(which));
         call.command.args(args);
         call
     }
 
     /// For `--helm`.
-    pub(super) fn helm_path(&self, which: Helm) -> PathBuf {
+    pub(crate) fn helm_path(&self, which: Helm) -> PathBuf {
         self.dir.path().join(which.name()).join("helm")
     }
 
+    /// The binary itself, for whoever installs it elsewhere.
+    pub(crate) fn binary(&self) -> PathBuf {
+        self.dir.path().join(BINARY)
+    }
+
     fn call(&self, program: &Path) -> Call {
-        let mut command = Command::new(program);
-        command
-            .env_clear()
+        Call::of(program, &self.home())
             .env("PATH", path([self.dir.path(), Path::new("/usr/bin"), Path::new("/bin")]))
-            .env("HOME", self.home())
             .env("KUBECACHEDIR", self.dir.path().join("kubectl-cache"))
-            .stdin(Stdio::null());
-        Call { command, stdin: None, limit: LIMIT, home: None }
     }
 }
 
+/// Cargo without what the cargo that runs us says of this crate: build scripts (ring's) watch these variables, and most
+/// dependencies would be built anew.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
 /// The repository that is tested.
-pub(super) fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
     crate_dir.parent().unwrap_or(crate_dir).to_owned()
 }
 
-pub(super) fn temporary() -> Result<TempDir> {
+pub(crate) fn temporary() -> Result<TempDir> {
     tempfile::Builder::new()
-        .prefix("ovncilium-e2e-spine-")
+        .prefix("ovncilium-e2e-")
         .tempdir()
         .map_err(Error::io("create a directory in", env::temp_dir()))
 }
 
-fn path<const N: usize>(dirs: [&Path; N]) -> OsString {
+/// A value of `PATH`.
+pub(crate) fn path<const N: usize>(dirs: [&Path; N]) -> OsString {
     dirs.map(Path::as_os_str).join(OsStr::new(":"))
 }
 
 /// The two majors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Helm {
+pub(crate) enum Helm {
     Three,
     Four,
 }
 
 impl Helm {
     /// `helm3`, `helm4`: also the ending of recorded streams.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Three => "helm3",
             Self::Four => "helm4",
@@ -159,7 +172,7 @@ impl Helm {
 }
 
 /// A command that is about to run.
-pub(super) struct Call {
+pub(crate) struct Call {
     command: Command,
     stdin: Option<Vec<u8>>,
     limit: Duration,
@@ -167,21 +180,34 @@ pub(super) struct Call {
 }
 
 impl Call {
+    /// A program with this home directory and nothing else of the environment.
+    pub(crate) fn of(program: &Path, home: &Path) -> Self {
+        let mut command = Command::new(program);
+        command.env_clear().env("HOME", home).stdin(Stdio::null());
+        Self { command, stdin: None, limit: LIMIT, home: None }
+    }
+
+    #[must_use]
+    pub(crate) fn args(mut self, args: &[&str]) -> Self {
+        self.command.args(args);
+        self
+    }
+
     /// Kills it and fails after this time.
     #[must_use]
-    pub(super) fn within(mut self, limit: Duration) -> Self {
+    pub(crate) fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
     }
 
     #[must_use]
-    pub(super) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
     #[must_use]
-    pub(super) fn stdin(mut self, bytes: Vec<u8>) -> Self {
+    pub(crate) fn stdin(mut self, bytes: Vec<u8>) -> Self {
         self.stdin = Some(bytes);
         self
     }
@@ -190,7 +216,7 @@ impl Call {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub(super) fn on_a_fresh_machine(mut self) -> Result<Self> {
+    pub(crate) fn on_a_fresh_machine(mut self) -> Result<Self> {
         let home = temporary()?;
         self.command.env("HOME", home.path()).env("KUBECACHEDIR", home.path().join("kubectl-cache"));
         self.home = Some(home);
@@ -199,7 +225,7 @@ impl Call {
 
     /// With this helm on PATH.
     #[must_use]
-    pub(super) fn with_helm(mut self, program: &Program, which: Helm) -> Self {
+    pub(crate) fn with_helm(mut self, program: &Program, which: Helm) -> Self {
         let dir = program.dir.path();
         self.command.env("PATH", path([dir, &dir.join(which.name()), Path::new("/usr/bin"), Path::new("/bin")]));
         self
@@ -207,7 +233,7 @@ impl Call {
 
     /// Nothing but kubectl and the plugin is on PATH.
     #[must_use]
-    pub(super) fn without_tools(mut self, program: &Program) -> Self {
+    pub(crate) fn without_tools(mut self, program: &Program) -> Self {
         self.command.env("PATH", program.dir.path());
         self
     }
@@ -216,7 +242,7 @@ impl Call {
     ///
     /// # Errors
     /// [`Error::Spawn`] or [`Error::Io`].
-    pub(super) fn start(mut self) -> Result<Running> {
+    pub(crate) fn start(mut self) -> Result<Running> {
         let dir = temporary()?;
         let file = |name: &str| {
             let path = dir.path().join(name);
@@ -240,13 +266,13 @@ impl Call {
     ///
     /// # Errors
     /// As [`Running::wait`].
-    pub(super) fn run(self) -> Result<Output> {
+    pub(crate) fn run(self) -> Result<Output> {
         self.start()?.wait()
     }
 }
 
 /// A command that runs.
-pub(super) struct Running {
+pub(crate) struct Running {
     child: Child,
     dir: TempDir,
     what: String,
@@ -257,12 +283,12 @@ pub(super) struct Running {
 
 impl Running {
     /// Whether it has ended by itself.
-    pub(super) fn has_ended(&mut self) -> bool {
+    pub(crate) fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
     /// SIGKILL to it and to every process it started: the power goes off.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
             let _gone_already = kill_process_group(group, Signal::KILL);
         }
@@ -273,7 +299,7 @@ impl Running {
     ///
     /// # Errors
     /// [`Error::Timeout`] with the end of its output when the limit has passed; it is killed then.
-    pub(super) fn wait(mut self) -> Result<Output> {
+    pub(crate) fn wait(mut self) -> Result<Output> {
         while !self.has_ended() {
             if self.since.elapsed() > self.limit {
                 self.kill();
@@ -312,22 +338,22 @@ impl Drop for Running {
 
 /// How a command ended and what it said.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(crate) struct Output {
     what: String,
     /// `None` after a signal.
-    pub(super) code: Option<i32>,
-    pub(super) stdout: Vec<u8>,
-    pub(super) stderr: String,
-    pub(super) took: Duration,
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+    pub(crate) took: Duration,
 }
 
 impl Output {
-    pub(super) fn stdout(&self) -> String {
+    pub(crate) fn stdout(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
     /// The end of both streams, for messages.
-    pub(super) fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         let tail = |text: &str| {
             let lines: Vec<_> = text.lines().collect();
             lines[lines.len().saturating_sub(25)..].join("\n")
@@ -337,7 +363,7 @@ impl Output {
 
     /// # Errors
     /// [`Error::Expectation`] with what it said when the exit code is none of these.
-    pub(super) fn ended_with(self, codes: &[i32]) -> Result<Self> {
+    pub(crate) fn ended_with(self, codes: &[i32]) -> Result<Self> {
         expect(self.code.is_some_and(|code| codes.contains(&code)), || {
             let ended = self.code.map_or("a signal".to_owned(), |code| code.to_string());
             format!("`{}` ended with {ended} instead of {codes:?}\n{}", self.what, self.said())
@@ -347,7 +373,7 @@ impl Output {
 
     /// # Errors
     /// [`Error::Expectation`] when one of the words is not in what it told people (any case).
-    pub(super) fn names(self, words: &[&str]) -> Result<Self> {
+    pub(crate) fn names(self, words: &[&str]) -> Result<Self> {
         let said = format!("{}\n{}", self.stdout(), self.stderr).to_lowercase();
         let missing: Vec<_> = words.iter().filter(|word| !said.contains(&word.to_lowercase())).collect();
         expect(missing.is_empty(), || format!("`{}` does not name {missing:?}\n{}", self.what, self.said()))?;
@@ -356,7 +382,7 @@ impl Output {
 
     /// # Errors
     /// [`Error::Json`].
-    pub(super) fn json(&self) -> Result<serde_json::Value> {
+    pub(crate) fn json(&self) -> Result<serde_json::Value> {
         serde_json::from_slice(&self.stdout).map_err(Error::json(format!("the output of `{}`", self.what)))
     }
 }
@@ -365,7 +391,7 @@ impl Output {
 ///
 /// # Errors
 /// [`Error::Io`].
-pub(super) fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
+pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
     fs::write(path, content).map_err(Error::io("write", path))
 }
 
@@ -373,7 +399,7 @@ pub(super) fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Io`].
-pub(super) fn write_script(path: &Path, content: &str) -> Result<()> {
+pub(crate) fn write_script(path: &Path, content: &str) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     write(path, content)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755))

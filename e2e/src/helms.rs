@@ -1,0 +1,178 @@
+//! Other releases of Helm than the two of [`crate::tools`], listed in `e2e/tools/helms.txt` and built only when a scenario asks.
+//!
+//! Each is built from its published module with the `go.mod` and `go.sum` in it: the list's digest of the module pins all of it.
+
+use std::{
+    env, fmt, fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    error::{Error, Result},
+    tools::{self, Tools},
+};
+
+const LIST: &str = include_str!("../tools/helms.txt");
+
+/// A Helm that is built.
+#[derive(Debug, Clone)]
+pub struct Helm {
+    /// Major, minor, patch.
+    pub version: (u32, u32, u32),
+    pub path: PathBuf,
+}
+
+impl fmt::Display for Helm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (major, minor, patch) = self.version;
+        write!(f, "{major}.{minor}.{patch}")
+    }
+}
+
+/// Every Helm at hand, from the oldest to the newest: those of the list and the two of `tools`.
+///
+/// # Errors
+/// As [`Tools::build`], and [`Error::Expectation`] when a module is not the one of the list.
+pub fn all(tools: &Tools) -> Result<Vec<Helm>> {
+    let go = tools::go_program()?;
+    let cache = tools::cache_dir()?;
+    let mut helms = tools
+        .helms()
+        .map(|(version, path)| Ok(Helm { version: parse(version)?, path }))
+        .into_iter()
+        .collect::<Result<Vec<_>>>()?;
+    for release in releases(LIST)? {
+        helms.push(Helm { version: parse(release.version)?, path: release.build(&go, &cache)? });
+    }
+    helms.sort_by_key(|helm| helm.version);
+    Ok(helms)
+}
+
+fn parse(version: &str) -> Result<(u32, u32, u32)> {
+    let numbers: Vec<u32> = version.trim_start_matches('v').split('.').filter_map(|part| part.parse().ok()).collect();
+    match numbers[..] {
+        [major, minor, patch] => Ok((major, minor, patch)),
+        _ => Err(Error::Expectation(format!("`{version}` is no version of Helm"))),
+    }
+}
+
+/// A line of the list.
+#[derive(Debug, PartialEq, Eq)]
+struct Release<'l> {
+    module: &'l str,
+    version: &'l str,
+    /// `h1:…` of the module.
+    sum: &'l str,
+    replaced: Option<Replaced<'l>>,
+}
+
+/// A module that cannot be had any more and whose code is not built.
+#[derive(Debug, PartialEq, Eq)]
+struct Replaced<'l> {
+    module: &'l str,
+    /// Module and version in its place.
+    by: (&'l str, &'l str),
+    /// `h1:…` of the `go.mod` of what is in its place.
+    sum: &'l str,
+}
+
+fn releases(list: &str) -> Result<Vec<Release<'_>>> {
+    list.lines().filter(|line| !line.starts_with('#')).map(release).collect()
+}
+
+fn release(line: &str) -> Result<Release<'_>> {
+    let unknown = || Error::Expectation(format!("e2e/tools/helms.txt: `{line}` is not understood"));
+    let words: Vec<&str> = line.split(' ').collect();
+    let (first, rest) = words.split_at_checked(3).ok_or_else(unknown)?;
+    let replaced = match rest {
+        [] => None,
+        [replacement, sum] => {
+            let (module, by) = replacement.split_once("=>").ok_or_else(unknown)?;
+            Some(Replaced { module, by: by.split_once('@').ok_or_else(unknown)?, sum })
+        }
+        _ => return Err(unknown()),
+    };
+    Ok(Release { module: first[0], version: first[1], sum: first[2], replaced })
+}
+
+impl Release<'_> {
+    fn ldflags(&self) -> String {
+        tools::helm_ldflags(self.module, self.version)
+    }
+
+    fn build(&self, go: &Path, cache: &Path) -> Result<PathBuf> {
+        let mut key = Sha256::new();
+        key.update(format!("{self:?}{}", self.ldflags()));
+        key.update(tools::go(go, &env::temp_dir(), &["env", "GOVERSION", "GOOS", "GOARCH"])?);
+        let folder = format!("helm-{}-{}", self.version, hex::encode(key.finalize()));
+        tools::cached(cache, &folder, &["helm"], |work| {
+            let source = self.source(go)?;
+            let mut flags = vec!["build".to_owned(), "-trimpath".to_owned(), format!("-ldflags={}", self.ldflags())];
+            if let Some(replaced) = &self.replaced {
+                flags.push(format!("-modfile={}", replaced.write(&source, work)?.display()));
+            }
+            flags.push(format!("-o={}", work.join("helm").display()));
+            flags.push("./cmd/helm".to_owned());
+            let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+            tools::timed(&format!("helm {}", self.version), || tools::go(go, &source, &flags)).map(drop)
+        })
+        .map(|folder| folder.join("helm"))
+    }
+
+    /// The module's own directory in Go's cache, which is read-only, once its digest is the one of the list.
+    fn source(&self, go: &Path) -> Result<PathBuf> {
+        let name = format!("{}@{}", self.module, self.version);
+        let said = tools::go(go, &env::temp_dir(), &["mod", "download", "-json", &name])?;
+        let said: Value = serde_json::from_slice(&said).map_err(Error::json("`go mod download -json`"))?;
+        if said["Sum"] != self.sum {
+            let message = format!("{name} has the digest {}, e2e/tools/helms.txt says {}", said["Sum"], self.sum);
+            return Err(Error::Expectation(message));
+        }
+        Ok(PathBuf::from(said["Dir"].as_str().unwrap_or_default()))
+    }
+}
+
+impl Replaced<'_> {
+    /// Writes go.mod and go.sum with the replacement into `work`; returns the go.mod.
+    fn write(&self, source: &Path, work: &Path) -> Result<PathBuf> {
+        let (by, version) = self.by;
+        let more = |file: &str, text: String| -> Result<PathBuf> {
+            let from = source.join(file);
+            let own = fs::read_to_string(&from).map_err(Error::io("read", &from))?;
+            let to = work.join(file);
+            fs::write(&to, own + &text).map_err(Error::io("write", &to))?;
+            Ok(to)
+        };
+        more("go.sum", format!("{by} {version}/go.mod {}\n", self.sum))?;
+        more("go.mod", format!("\nreplace {} => {by} {version}\n", self.module))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_reaches_from_helm_3_4_to_helm_4() {
+        let releases = releases(LIST).unwrap();
+        let versions: Vec<_> = releases.iter().map(|release| parse(release.version).unwrap()).collect();
+        assert!(versions.is_sorted() && versions[0] < (3, 5, 0) && versions.last() > Some(&(4, 0, 0)), "{versions:?}");
+        for (release, version) in releases.iter().zip(&versions) {
+            assert_eq!(release.module, format!("helm.sh/helm/v{}", version.0));
+            assert!(release.sum.starts_with("h1:") && release.sum.len() == 47, "{}", release.sum);
+        }
+    }
+
+    #[test]
+    fn a_replacement_has_its_module_and_its_digest() {
+        let line = "m v1.0.0 h1:a old.example/x=>new.example/y@v0.1.0 h1:b";
+        let replaced = Replaced { module: "old.example/x", by: ("new.example/y", "v0.1.0"), sum: "h1:b" };
+        assert_eq!(release(line).unwrap().replaced, Some(replaced));
+        for line in ["m v1.0.0", "m v1.0.0 h1:a x=>y", "m v1.0.0 h1:a x=>y h1:b"] {
+            assert!(release(line).is_err(), "{line}");
+        }
+    }
+}
