@@ -2,8 +2,9 @@
 //!
 //! Reading order: [`config`] (the policy file), [`catalog`] (which modules are expected: built in, and the
 //! organisation's own), `module` (from bytes to code that keeps the contract), `cache` (compiled code on disk),
-//! `engine` (wasmtime, set up so that an answer depends on nothing but module, settings and facts), `guest` (what a
-//! module may ask), `session` (one module in one fresh store) and [`evaluate`] (all of them, and what they mean together).
+//! `engine` (wasmtime, set up so that an answer depends on nothing but module, settings and facts), `guest` (what a module
+//! may ask) and `pointer` (where in it), `session` (one module in one fresh store) and [`evaluate`] (all of them, and what
+//! they mean together).
 //!
 //! A module that cannot run gives a [`Fault`](ovncilium_core::policy::Fault), never a verdict.
 //!
@@ -29,6 +30,7 @@ pub mod evaluate;
 mod guest;
 mod limits;
 mod module;
+mod pointer;
 mod session;
 mod trouble;
 mod waivers;
