@@ -1,6 +1,8 @@
-//! Chores of the repository: `cargo xtask policies [--check]`, `cargo xtask gen [--check]`, `cargo xtask e2e <scenario>`.
+//! Chores of the repository: `cargo xtask policies [--check]`, `cargo xtask precompile`,
+//! `cargo xtask gen [--check]`, `cargo xtask e2e <scenario>`.
 
 mod policies;
+mod precompile;
 mod reference;
 mod run;
 
@@ -12,6 +14,8 @@ const USAGE: &str = "\
 usage: cargo xtask <chore>
   policies          build the policy modules into policies/dist, with digests
   policies --check  build them elsewhere and compare byte for byte
+  precompile [TARGET]
+                    compile the modules for a release: OVNCILIUM_PRECOMPILED=target/precompiled cargo build --release
   gen               write docs/reference from the program's help and its exit codes
   gen --check       compare it with what would be written
   e2e <scenario>    run an end-to-end scenario: the same as cargo run -p ovncilium-e2e -- <scenario>";
@@ -22,6 +26,8 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["policies"] => policies::build(),
         ["policies", "--check"] => policies::check(),
+        ["precompile"] => precompile::build(None),
+        ["precompile", target] => precompile::build(Some(target)),
         ["gen"] => reference::build(),
         ["gen", "--check"] => reference::check(),
         ["e2e", rest @ ..] => run::cargo(&[&["run", "-p", "ovncilium-e2e", "--"], rest].concat(), &[]),
