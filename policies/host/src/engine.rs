@@ -45,7 +45,9 @@ pub(crate) fn configuration() -> Config {
         .cranelift_nan_canonicalization(true)
         .wasm_relaxed_simd(false)
         .max_wasm_stack(STACK)
-        .wasm_backtrace_max_frames(None);
+        // Traps are told by their kind; without a backtrace nobody reads the map, an eighth of the code's size.
+        .wasm_backtrace_max_frames(None)
+        .generate_address_map(false);
     config
 }
 
