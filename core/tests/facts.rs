@@ -76,14 +76,21 @@ fn a_facts_file_reads_back_as_written() {
         "{text}"
     );
     assert_eq!(file::read(&text).unwrap(), facts);
-    // Blanks do not matter.
+    assert_eq!(file::read_from(text.as_bytes()).unwrap(), facts);
+    // Blanks do not matter, nor does it matter that this puts the facts before the schema.
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(file::read(&value.to_string()).unwrap(), facts);
+    assert_eq!(file::read_from(value.to_string().as_bytes()).unwrap(), facts);
     assert_eq!(file::read(&text).unwrap().digest(), facts.digest());
 }
 
 fn refused(text: &str) -> String {
     let error = file::read(text).unwrap_err();
+    let streamed = file::read_from(text.as_bytes()).unwrap_err();
+    // The parser counts columns a little differently when it reads as the file comes.
+    let line = |error: &FileError| error.to_string().split(", column").next().map(str::to_owned);
+    assert_eq!(line(&streamed), line(&error));
+    assert_eq!(std::mem::discriminant(&streamed), std::mem::discriminant(&error), "{streamed}");
     let source = std::error::Error::source(&error).map(|source| format!(" <- {source}")).unwrap_or_default();
     format!("{error}{source} | {}", error.next_step().line())
 }
@@ -109,6 +116,16 @@ fn a_facts_file_that_is_not_whole_is_refused_with_its_reason() {
     let unknown = text.replace("\"enable_np\"", "\"enable_lp\"");
     let told = refused(&unknown);
     assert!(told.contains("not what a facts file of schema 1 holds") && told.contains("enable_lp"), "{told}");
+    let more = text.replacen("\"schema\": 1,", "\"schema\": 1,\n  \"more\": {},", 1);
+    assert!(refused(&more).contains("unknown field `more`"), "{}", refused(&more));
+    let nameless = text.replacen("\"digest\"", "\"dogest\"", 1);
+    assert!(refused(&nameless).contains("not what a facts file"), "{}", refused(&nameless));
+    // Keys in the order of the alphabet: the facts come first.
+    for (from, to, word) in [("1", "9", "with schema 9"), ("1", "0", "schema 0 was never")] {
+        let sorted: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let moved = sorted.to_string().replace(&format!("\"schema\":{from}}}"), &format!("\"schema\":{to}}}"));
+        assert!(refused(&moved).contains(word), "{}", refused(&moved));
+    }
     let older = text.replacen("\"schema\": 1", "\"schema\": 0", 1);
     assert!(refused(&older).starts_with("schema 0 was never written"), "{}", refused(&older));
     for other in ["[]", "{}", "{\"kind\": \"List\"}", "7"] {

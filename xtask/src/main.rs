@@ -1,8 +1,9 @@
-//! Chores of the repository: `cargo xtask policies [--check]`, `cargo xtask gen [--check]`, `cargo xtask dist`,
-//! `cargo xtask e2e <scenario>`.
+//! Chores of the repository: `cargo xtask policies [--check]`, `cargo xtask precompile`,
+//! `cargo xtask gen [--check]`, `cargo xtask dist`, `cargo xtask e2e <scenario>`.
 
 mod dist;
 mod policies;
+mod precompile;
 mod reference;
 mod run;
 mod versions;
@@ -16,6 +17,8 @@ const USAGE: &str = "\
 usage: cargo xtask <chore>
   policies          build the policy modules into policies/dist, with digests
   policies --check  build them elsewhere and compare byte for byte
+  precompile [TARGET]
+                    compile the modules for a release: OVNCILIUM_PRECOMPILED=target/precompiled cargo build --release
   gen               write docs/reference from the program's help and its exit codes
   gen --check       compare it with what would be written
   dist [--binary FILE] [--out DIR]
@@ -28,6 +31,8 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["policies"] => policies::build(),
         ["policies", "--check"] => policies::check(),
+        ["precompile"] => precompile::build(None),
+        ["precompile", target] => precompile::build(Some(target)),
         ["gen"] => reference::build(),
         ["gen", "--check"] => reference::check(),
         ["dist", rest @ ..] => dist(rest),

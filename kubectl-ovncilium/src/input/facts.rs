@@ -104,8 +104,7 @@ pub fn kube_ovn_namespace(facts: &Facts) -> Result<String, Failure> {
 /// # Errors
 /// Torn, of a newer schema, or no snapshot at all.
 pub fn from_file(path: &Path) -> Result<Facts, Failure> {
-    let text = files::read_text(path)?;
-    file::read(&text).map_err(|error| {
+    file::read_from(files::open(path)?).map_err(|error| {
         let next = error.next_step();
         let mut failure = Failure::of(ExitCode::Usage, &error, Some(next));
         failure.message = format!("{}: {}", path.display(), failure.message);

@@ -1,6 +1,6 @@
 //! Reading the files that the operator names, and writing those asked for.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write as _};
 use std::path::Path;
 
 use ovncilium_core::{ExitCode, NextStep};
@@ -18,13 +18,29 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     } else {
         std::fs::read(path)
     };
-    read.map_err(|error| {
-        Failure::new(
-            ExitCode::Usage,
-            format!("{} cannot be read: {error}", path.display()),
-            NextStep::Edit("check the path".to_owned()),
-        )
-    })
+    read.map_err(|error| unreadable(path, &error))
+}
+
+/// A file, or stdin for `-`, to be read as it comes.
+///
+/// # Errors
+/// The path and the cause.
+pub fn open(path: &Path) -> Result<Box<dyn Read>, Failure> {
+    if path == Path::new("-") {
+        return Ok(Box::new(std::io::stdin().lock()));
+    }
+    match std::fs::File::open(path) {
+        Ok(file) => Ok(Box::new(file)),
+        Err(error) => Err(unreadable(path, &error)),
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(
+        ExitCode::Usage,
+        format!("{} cannot be read: {error}", path.display()),
+        NextStep::Edit("check the path".to_owned()),
+    )
 }
 
 /// As [`read`], as text.

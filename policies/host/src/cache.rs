@@ -45,23 +45,23 @@ impl CompiledCache {
         Self { directory: base.map(|base| base.join("ovncilium").join("compiled")) }
     }
 
-    /// The code of a module from the cache, else compiled and put there. Whether it came from the cache is told too.
+    /// The code of a module from the cache, else compiled and put there.
     ///
     /// # Errors
     /// What wasmtime says about bytes that are no valid component.
-    pub(crate) fn load(&self, engine: &Engine, module: &Digest, bytes: &[u8]) -> wasmtime::Result<(Component, bool)> {
+    pub(crate) fn load(&self, engine: &Engine, module: &Digest, bytes: &[u8]) -> wasmtime::Result<Component> {
         let Some(file) = self.directory.as_ref().map(|directory| directory.join(key(engine)).join(module.hex())) else {
-            return Component::new(engine, bytes).map(|component| (component, false));
+            return Component::new(engine, bytes);
         };
-        if let Some(component) = read(&file).and_then(|code| revive(engine, &code)) {
-            return Ok((component, true));
+        if let Some(component) = read(&file).and_then(|file| revive(engine, file.get(HEADER..)?)) {
+            return Ok(component);
         }
         let component = Component::new(engine, bytes)?;
         if let Ok(code) = component.serialize() {
             // A full disk or a read-only home is no reason to stop.
             drop(write(&file, &code));
         }
-        Ok((component, false))
+        Ok(component)
     }
 }
 
@@ -72,7 +72,7 @@ fn key(engine: &Engine) -> String {
     format!("wasmtime-{}-{:016x}", std::env::consts::ARCH, hasher.finish())
 }
 
-/// The code in `file`, when the file and its directory are ours alone and the checksum holds.
+/// The content of `file`, header and code, when the file and its directory are ours alone and the checksum holds.
 fn read(file: &Path) -> Option<Vec<u8>> {
     let directory = fs::symlink_metadata(file.parent()?).ok()?;
     if !directory.is_dir() || !ours_alone(&directory) {
@@ -88,7 +88,8 @@ fn read(file: &Path) -> Option<Vec<u8>> {
     opened.read_to_end(&mut content).ok()?;
     let (header, code) = content.split_at_checked(HEADER)?;
     let checksum = header.strip_prefix(MAGIC.as_slice())?;
-    (checksum == Digest::of(code).hex().as_bytes()).then(|| code.to_vec())
+    let sound = checksum == Digest::of(code).hex().as_bytes();
+    sound.then_some(content)
 }
 
 fn ours_alone(metadata: &fs::Metadata) -> bool {
@@ -108,9 +109,9 @@ fn write(file: &Path, code: &[u8]) -> std::io::Result<()> {
 }
 
 /// Compiled code as a component; none when it was made by another wasmtime or for another machine.
-#[expect(unsafe_code, reason = "wasmtime cannot check machine code; `read` has verified owner, mode and checksum")]
-fn revive(engine: &Engine, code: &[u8]) -> Option<Component> {
+#[expect(unsafe_code, reason = "wasmtime cannot check machine code; both callers know where it comes from")]
+pub(crate) fn revive(engine: &Engine, code: &[u8]) -> Option<Component> {
     // SAFETY: the bytes are what `write` was given by `Component::serialize`: their checksum holds, and nobody else can
-    // write to the file or its directory. Another wasmtime's output is refused by its header.
+    // write to the file or its directory. Or they are part of this binary, as much as its own code. Another wasmtime's output is refused by its header.
     unsafe { Component::deserialize(engine, code) }.ok()
 }

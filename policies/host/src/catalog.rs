@@ -19,13 +19,16 @@ use crate::config::{PolicyConfig, Waiver, no_settings};
 use crate::engine;
 use crate::guest::Guest;
 use crate::limits::Limits;
-use crate::module;
+use crate::module::{self, Source};
 use crate::session::Session;
 use crate::trouble::Trouble;
 
-struct Embedded {
-    id: &'static str,
-    bytes: &'static [u8],
+/// A built-in module as this binary holds it.
+pub(crate) struct Embedded {
+    pub(crate) id: &'static str,
+    pub(crate) bytes: &'static [u8],
+    /// Its code, compiled ahead of time ([`crate::precompile`]); empty in a binary that is no release.
+    code: &'static [u8],
     /// Scopes it wants: one that is not asked is not even loaded. A test holds them to what the module says.
     scopes: &'static [&'static str],
 }
@@ -35,9 +38,10 @@ macro_rules! builtins {
         /// Ids of the built-in policies, in the order they are asked.
         pub const BUILTINS: &[&str] = &[$($id),*];
 
-        const EMBEDDED: &[Embedded] = &[$(Embedded {
+        pub(crate) const EMBEDDED: &[Embedded] = &[$(Embedded {
             id: $id,
             bytes: include_bytes!(concat!("../../dist/", $id, ".wasm")),
+            code: include_bytes!(concat!(env!("OUT_DIR"), "/", $id, ".code")),
             scopes: &$scopes,
         }),*];
     };
@@ -93,6 +97,8 @@ pub(crate) struct Entry {
     pub(crate) mutate: bool,
     pub(crate) settings: Value,
     scopes: Option<&'static [&'static str]>,
+    /// Code that is part of the binary.
+    embedded: Option<&'static [u8]>,
     compiled: OnceLock<Result<PolicyModulePre<Guest>, Trouble>>,
 }
 
@@ -107,6 +113,7 @@ impl Entry {
             mutate: false,
             settings: no_settings(),
             scopes: None,
+            embedded: None,
             compiled: OnceLock::new(),
         }
     }
@@ -122,7 +129,9 @@ impl Entry {
             let bytes = self.bytes.as_ref().map_err(Clone::clone)?;
             module::check_size(bytes.len())?;
             let digest = self.digest.unwrap_or_else(|| Digest::of(bytes));
-            module::load(engine::engine()?, bytes, &digest, self.pin.as_ref(), cache)
+            let engine = engine::engine()?;
+            let source = Source { bytes, digest: &digest, pin: self.pin.as_ref(), embedded: self.embedded };
+            module::load(engine, &source, cache)
         };
         self.compiled.get_or_init(compile).as_ref().map_err(Clone::clone)
     }
@@ -185,6 +194,7 @@ impl Catalog {
             // The binary vouches for its own bytes: the digest was written when they were built, and CI compares it.
             digest: digests.as_ref().and_then(|d| d.of(embedded.id)).or_else(|| Some(Digest::of(embedded.bytes))),
             scopes: Some(embedded.scopes),
+            embedded: Some(embedded.code),
             ..Entry::new(embedded.id, Ok(Cow::Borrowed(embedded.bytes)))
         });
         Self { entries: entries.collect(), ..Self::default() }

@@ -25,16 +25,19 @@ const STACK: usize = 512 << 10;
 /// When wasmtime cannot compile for this machine.
 pub(crate) fn engine() -> Result<&'static Engine, Trouble> {
     static ENGINE: OnceLock<Result<Engine, String>> = OnceLock::new();
-    ENGINE.get_or_init(|| Engine::new(&config()).map_err(|error| format!("{error:#}"))).as_ref().map_err(|error| {
-        Trouble::new(
-            FaultKind::Missing,
-            format!("WebAssembly cannot run on this machine: {error}"),
-            "use a machine that wasmtime supports: x86-64, aarch64, s390x or riscv64 under Linux or macOS",
-        )
-    })
+    ENGINE.get_or_init(|| Engine::new(&configuration()).map_err(|error| format!("{error:#}"))).as_ref().map_err(
+        |error| {
+            Trouble::new(
+                FaultKind::Missing,
+                format!("WebAssembly cannot run on this machine: {error}"),
+                "use a machine that wasmtime supports: x86-64, aarch64, s390x or riscv64 under Linux or macOS",
+            )
+        },
+    )
 }
 
-fn config() -> Config {
+/// How wasmtime is set up, here and where code is compiled ahead of time.
+pub(crate) fn configuration() -> Config {
     let mut config = Config::new();
     config
         .consume_fuel(true)
@@ -42,7 +45,9 @@ fn config() -> Config {
         .cranelift_nan_canonicalization(true)
         .wasm_relaxed_simd(false)
         .max_wasm_stack(STACK)
-        .wasm_backtrace_max_frames(None);
+        // Traps are told by their kind; without a backtrace nobody reads the map, an eighth of the code's size.
+        .wasm_backtrace_max_frames(None)
+        .generate_address_map(false);
     config
 }
 

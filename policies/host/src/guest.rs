@@ -1,5 +1,6 @@
 //! What a module may ask, and the limits that hold it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use wasmtime::ResourceLimiter;
 
 use crate::bindings::ovncilium::policy::{host, types};
 use crate::limits::Limits;
+use crate::pointer;
 use crate::trouble::Stopped;
 
 /// Most lines of log kept of one run, and most bytes of one.
@@ -17,7 +19,8 @@ const LOG_BYTES: usize = 1024;
 /// A fact as a module gets it.
 #[derive(Debug, Clone)]
 pub(crate) enum FactValue {
-    Known(Arc<Value>),
+    /// JSON text.
+    Known(Arc<String>),
     Unknown(String),
 }
 
@@ -69,8 +72,14 @@ impl Guest {
     }
 
     fn answer(&mut self, value: Option<&Value>) -> wasmtime::Result<Result<Option<String>, types::FactError>> {
-        let text = value.map(Value::to_string);
-        let bytes = text.as_ref().map_or(0, String::len);
+        self.answer_text(value.map(Value::to_string).map(Cow::Owned))
+    }
+
+    fn answer_text(
+        &mut self,
+        text: Option<Cow<'_, str>>,
+    ) -> wasmtime::Result<Result<Option<String>, types::FactError>> {
+        let bytes = text.as_ref().map_or(0, |text| text.len());
         if bytes > self.limits.answer {
             return Ok(Err(types::FactError::TooLarge(bytes as u64)));
         }
@@ -78,7 +87,7 @@ impl Guest {
         if self.answered > self.limits.answers {
             return Err(Stopped::Answers(self.limits.answers).into());
         }
-        Ok(Ok(text))
+        Ok(Ok(text.map(Cow::into_owned)))
     }
 }
 
@@ -108,7 +117,7 @@ impl host::Host for Guest {
             Some(FactValue::Known(_)) if !is_pointer(&pointer) => return Ok(Err(no_pointer(&pointer))),
             Some(FactValue::Known(value)) => Arc::clone(value),
         };
-        self.answer(value.pointer(&pointer))
+        self.answer_text(pointer::at(&value, &pointer).map(Cow::Borrowed))
     }
 
     fn document(&mut self, index: u32, pointer: String) -> wasmtime::Result<Result<Option<String>, types::FactError>> {

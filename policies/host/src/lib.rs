@@ -2,8 +2,9 @@
 //!
 //! Reading order: [`config`] (the policy file), [`catalog`] (which modules are expected: built in, and the
 //! organisation's own), `module` (from bytes to code that keeps the contract), `cache` (compiled code on disk),
-//! `engine` (wasmtime, set up so that an answer depends on nothing but module, settings and facts), `guest` (what a
-//! module may ask), `session` (one module in one fresh store) and [`evaluate`] (all of them, and what they mean together).
+//! `engine` (wasmtime, set up so that an answer depends on nothing but module, settings and facts), `guest` (what a module
+//! may ask) and `pointer` (where in it), `session` (one module in one fresh store) and [`evaluate`] (all of them, and what
+//! they mean together). [`precompile()`] makes what a release brings along.
 //!
 //! A module that cannot run gives a [`Fault`](ovncilium_core::policy::Fault), never a verdict.
 //!
@@ -29,6 +30,8 @@ pub mod evaluate;
 mod guest;
 mod limits;
 mod module;
+mod pointer;
+mod precompile;
 mod session;
 mod trouble;
 mod waivers;
@@ -39,3 +42,4 @@ pub use config::{ConfigError, PolicyConfig};
 pub use documents::{DocumentSource, Header};
 pub use evaluate::{EvaluateOptions, evaluate};
 pub use limits::Limits;
+pub use precompile::{PrecompileError, precompile};

@@ -12,6 +12,7 @@ use crate::bindings::{PolicyModule, PolicyModulePre};
 use crate::cache::CompiledCache;
 use crate::guest::Guest;
 use crate::limits::MODULE_BYTES;
+use crate::precompile;
 use crate::trouble::Trouble;
 
 /// The interface a module must export; any 0.1.x will do.
@@ -20,17 +21,26 @@ const PACKAGE: &str = "ovncilium:policy/";
 
 const GUIDE: &str = "build the module as docs/writing-policies.md shows";
 
+/// A module as it came.
+pub(crate) struct Source<'s> {
+    pub(crate) bytes: &'s [u8],
+    pub(crate) digest: &'s Digest,
+    /// The digest it must have.
+    pub(crate) pin: Option<&'s Digest>,
+    /// Code that was compiled ahead of time and is part of this binary.
+    pub(crate) embedded: Option<&'static [u8]>,
+}
+
 /// Checks and compiles a module. Text that begins with `(` is WebAssembly text (WAT), anything else a binary.
 ///
 /// # Errors
 /// Too large, not the pinned digest, no WebAssembly, no component, or another contract.
 pub(crate) fn load(
     engine: &Engine,
-    bytes: &[u8],
-    digest: &Digest,
-    pin: Option<&Digest>,
+    source: &Source<'_>,
     cache: &CompiledCache,
 ) -> Result<PolicyModulePre<Guest>, Trouble> {
+    let Source { bytes, digest, pin, embedded } = *source;
     check_size(bytes.len())?;
     if let Some(pin) = pin.filter(|pin| *pin != digest) {
         return Err(Trouble::new(
@@ -40,13 +50,16 @@ pub(crate) fn load(
         ));
     }
     let binary = to_component(bytes)?;
-    let (component, _) = cache.load(engine, digest, &binary).map_err(|error| {
-        Trouble::new(
-            FaultKind::NotWasm,
-            format!("it is damaged, or uses what this host does not run: {error:#}"),
-            GUIDE,
-        )
-    })?;
+    let component = match embedded.and_then(|code| precompile::embedded(engine, digest, code)) {
+        Some(component) => component,
+        None => cache.load(engine, digest, &binary).map_err(|error| {
+            Trouble::new(
+                FaultKind::NotWasm,
+                format!("it is damaged, or uses what this host does not run: {error:#}"),
+                GUIDE,
+            )
+        })?,
+    };
     check_contract(engine, &component)?;
     let mut linker = Linker::new(engine);
     PolicyModule::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest: &mut Guest| guest)

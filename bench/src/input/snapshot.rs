@@ -1,0 +1,135 @@
+//! A made-up snapshot of a large cluster: Kube-OVN with geneve and kube-proxy, nodes looked at, no Cilium yet.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use ovncilium_core::facts::addresses::{Addresses, Range};
+use ovncilium_core::facts::cilium::Cilium;
+use ovncilium_core::facts::conflists::{ConfDir, ConfFile, Conflists};
+use ovncilium_core::facts::kube_ovn::{CniDaemon, Controller, Installation, KubeOvn};
+use ovncilium_core::facts::networks::Networks;
+use ovncilium_core::facts::nodes::{Node, Nodes};
+use ovncilium_core::facts::services::{Provider, Services};
+use ovncilium_core::facts::tools::{Helm, Tools};
+use ovncilium_core::facts::workloads::{Pod, Workloads};
+use ovncilium_core::facts::{Facts, Source, Subject, file};
+
+/// Pods of each node.
+pub(crate) const PODS_PER_NODE: usize = 30;
+
+/// A facts file of a cluster with this many nodes and thirty pods on each.
+///
+/// # Errors
+/// Never: it can be written.
+pub(crate) fn snapshot(nodes: usize) -> Result<String, serde_json::Error> {
+    let at = Timestamp::UNIX_EPOCH;
+    let server = "https://10.96.0.1:6443".to_owned();
+    let source = Source::Live { server, context: None, cluster: "made up".to_owned() };
+    let mut facts = Facts::unknown(source, at, "not made up");
+    facts.nodes = Subject::known(Nodes { items: (0..nodes).map(node).collect() }, at);
+    let pods = (0..nodes * PODS_PER_NODE).map(pod).collect();
+    facts.workloads = Subject::known(Workloads { pods, ..Workloads::default() }, at);
+    facts.kube_ovn = Subject::known(KubeOvn { installations: vec![kube_ovn()] }, at);
+    facts.cilium = Subject::known(Cilium::default(), at);
+    facts.addresses = Subject::known(Addresses { ranges: (0..nodes).map(range).collect() }, at);
+    let conflists = Conflists { nodes: (0..nodes).map(conf_dir).collect(), ..Conflists::default() };
+    facts.conflists = Subject::known(conflists, at);
+    let count = u32::try_from(nodes).unwrap_or(u32::MAX);
+    let provider = Provider {
+        kind: "kube-proxy".to_owned(),
+        object: "daemonset kube-system/kube-proxy".to_owned(),
+        desired: count,
+        ready: count,
+        ..Provider::default()
+    };
+    let helm = Helm { path: "/usr/local/bin/helm".to_owned(), version: Some("v3.19.5".to_owned()) };
+    facts.tools = Subject::known(Tools { helm: Some(helm) }, at);
+    facts.networks = Subject::known(Networks::default(), at);
+    facts.services = Subject::known(Services { providers: vec![provider], ..Services::default() }, at);
+    file::write(&facts)
+}
+
+fn worker(index: usize) -> String {
+    format!("worker-{index:05}")
+}
+
+fn kube_ovn() -> Installation {
+    Installation {
+        namespace: "kube-system".to_owned(),
+        version: Some("v1.14.41".to_owned()),
+        controller: Controller {
+            name: "kube-ovn-controller".to_owned(),
+            flags_in: "args".to_owned(),
+            enable_lb: true,
+            enable_np: true,
+            replicas: 3,
+            ..Controller::default()
+        },
+        cni: CniDaemon {
+            name: "kube-ovn-cni".to_owned(),
+            conf_dir: "/etc/cni/net.d".to_owned(),
+            conf_name: "01-kube-ovn.conflist".to_owned(),
+            network_type: "geneve".to_owned(),
+            ..CniDaemon::default()
+        },
+        ..Installation::default()
+    }
+}
+
+fn range(index: usize) -> Range {
+    let cidr = format!("192.168.{}.{}/32", index / 256, index % 256);
+    Range { kind: "node".to_owned(), user: format!("node {}", worker(index)), cidr }
+}
+
+fn conf_dir(index: usize) -> ConfDir {
+    let file = ConfFile {
+        name: "01-kube-ovn.conflist".to_owned(),
+        sha256: format!("sha256:{}", "0f".repeat(32)),
+        network: "kube-ovn".to_owned(),
+        plugins: ["kube-ovn", "portmap"].map(str::to_owned).to_vec(),
+    };
+    ConfDir { node: worker(index), dir: "/etc/cni/net.d".to_owned(), files: vec![file] }
+}
+
+fn node(index: usize) -> Node {
+    let name = worker(index);
+    let address = format!("192.168.{}.{}", index / 256, index % 256);
+    let labels = [
+        ("kubernetes.io/hostname", name.as_str()),
+        ("kubernetes.io/arch", "amd64"),
+        ("kubernetes.io/os", "linux"),
+        ("node.kubernetes.io/instance-type", "m5.2xlarge"),
+        ("topology.kubernetes.io/region", "region-1"),
+        ("topology.kubernetes.io/zone", "region-1a"),
+        ("kube-ovn/role", "worker"),
+    ];
+    Node {
+        uid: format!("00000000-0000-4000-8000-{index:012}"),
+        kernel: Some("5.15.0-113-generic".to_owned()),
+        os_image: Some("Ubuntu 22.04.4 LTS".to_owned()),
+        architecture: Some("amd64".to_owned()),
+        container_runtime: Some("containerd://1.7.24".to_owned()),
+        internal_ips: vec![address],
+        control_plane: index < 5,
+        ready: true,
+        labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into_iter().collect::<BTreeMap<_, _>>(),
+        name,
+        ..Node::default()
+    }
+}
+
+fn pod(index: usize) -> Pod {
+    let app = format!("app-{:06}-7d9c5b6f4", index / 3);
+    Pod {
+        namespace: format!("team-{:03}", index % 500),
+        name: format!("{app}-x{index:04x}"),
+        uid: format!("00000000-0000-4000-9000-{index:012}"),
+        node: worker(index / PODS_PER_NODE),
+        phase: "Running".to_owned(),
+        ips: vec![format!("10.{}.{}.{}", 16 + index / 65536, index / 256 % 256, index % 256)],
+        ready: true,
+        owner_kind: "ReplicaSet".to_owned(),
+        owner_name: app,
+        ..Pod::default()
+    }
+}
