@@ -50,10 +50,16 @@ impl Policy for NodeKernel {
                 ]);
             }
         };
-        // Without a target the newest minimum counts: whoever meets it meets them all.
-        let target = context.facts.get::<String>("intent", "/cilium_version").ok().flatten();
-        let minimum = Minimum::of(target.as_deref());
-        let mut findings = judge(&nodes, "kernel-minimum", |node, kernel| by_minimum(node, kernel, &minimum));
+        let mut findings = match context.facts.get::<Option<String>>("intent", "/cilium_version") {
+            // Without a target the newest minimum counts: whoever meets it meets them all.
+            Ok(target) => {
+                let minimum = Minimum::of(target.flatten().as_deref());
+                judge(&nodes, "kernel-minimum", |node, kernel| by_minimum(node, kernel, &minimum))
+            }
+            Err(why) => {
+                vec![Finding::unknown("kernel-minimum", format!("which Cilium is meant is not known: {why}"))]
+            }
+        };
         findings.extend(judge(&nodes, "kernel-newer-than-guide", by_guide));
         Ok(findings)
     }
