@@ -34,7 +34,7 @@ pub(crate) fn rules() -> Vec<Rule> {
         ),
         Rule::error(EXCLUSIVE, "Cilium leaves other CNI files alone").help(
             "With `cni-exclusive: true` the agent renames every other CNI file to *.cilium_bak, Kube-OVN's and Multus' \
-             among them, and again whenever they come back.",
+             among them, and again whenever they come back. Charts before 1.14 say it in the agent's start hook.",
         ),
     ]
 }
@@ -87,5 +87,11 @@ fn ipv6(config: &CiliumConfig) -> Finding {
 
 fn exclusive(config: &CiliumConfig) -> Finding {
     let key = "cni-exclusive";
+    // Up to 1.13 it is a word of the agent's start hook, which does nothing where the configuration is somebody else's.
+    if config.exclusive_hook && config.get(key).is_none() && !config.is("custom-cni-conf", "true") {
+        let told = format!("the agent's start hook has --cni-exclusive=true, and {}", config.told("custom-cni-conf"));
+        let finding = Finding::fail(EXCLUSIVE, told).remedy("--set cni.exclusive=false");
+        return config.place(finding, key);
+    }
     judge(config, EXCLUSIVE, key, !config.is(key, "true"), "--set cni.exclusive=false")
 }

@@ -54,8 +54,6 @@ fn recorded_streams_are_denied_exactly_where_they_do_not_chain() {
                     // The old guide's `tunnel=disabled` is ignored by the charts 1.15.0 to 1.15.7.
                     "seed" if name == "1.15.5" => &["native-routing"],
                     "seed" => &[],
-                    // Charts before 1.14 do not say `cni-exclusive` in cilium-config.
-                    _ if name.starts_with("1.10.") => &["chaining-mode", "native-routing", "ipv4-masquerade-off"],
                     _ => &["chaining-mode", "native-routing", "ipv4-masquerade-off", "not-exclusive"],
                 };
                 let (gate, rules) = failed(&catalog, &file);
