@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::command_line::{CommandLine, Runs, parse_bool};
-use super::object::{list, name, namespace, qualified, text};
+use super::object::{by_name, list, name, namespace, qualified, text};
 use super::owner::owner;
 use super::{image, known};
 use crate::facts::inventory::Inventory;
@@ -29,12 +29,13 @@ const CONF_NAME: &str = "01-kube-ovn.conflist";
 pub(super) fn kube_ovn(inventory: &Inventory) -> Result<KubeOvn, String> {
     let (deployments, complete) = known(inventory, Resource::DEPLOYMENTS)?;
     let (daemon_sets, _) = known(inventory, Resource::DAEMON_SETS)?;
+    let daemon_sets = by_name(daemon_sets);
     let mut installations = Vec::new();
-    for deployment in deployments {
+    for deployment in by_name(deployments) {
         for (index, container) in list(deployment, "/spec/template/spec/containers").iter().enumerate() {
             match CommandLine::of(container).runs(CONTROLLER) {
                 Runs::No => {}
-                Runs::Directly => installations.push(installation(deployment, index, container, daemon_sets)?),
+                Runs::Directly => installations.push(installation(deployment, index, container, &daemon_sets)?),
                 Runs::FromShellText => {
                     return Err(format!(
                         "deployment {} starts kube-ovn-controller from a shell text, where its flags cannot be read",
@@ -51,13 +52,14 @@ pub(super) fn kube_ovn(inventory: &Inventory) -> Result<KubeOvn, String> {
     Ok(KubeOvn { installations })
 }
 
-fn installation(deployment: &Value, index: usize, container: &Value, sets: &[Value]) -> Result<Installation, String> {
+fn installation(deployment: &Value, index: usize, container: &Value, sets: &[&Value]) -> Result<Installation, String> {
     let controller = controller(deployment, index, container)?;
     let version = image::version(&controller.image);
-    let mut servers = sets.iter().filter(|set| namespace(set) == namespace(deployment)).filter_map(|set| {
+    let beside = sets.iter().filter(|set| namespace(set) == namespace(deployment));
+    let mut servers = beside.filter_map(|set| {
         let containers = list(set, "/spec/template/spec/containers");
         let server = containers.iter().find(|c| CommandLine::of(c).runs(CNI_SERVER) != Runs::No)?;
-        Some((set, server))
+        Some((*set, server))
     });
     let Some((set, server)) = servers.next() else {
         return Err(format!(
