@@ -12,6 +12,20 @@ pub struct Workloads {
     pub budgets: Vec<Budget>,
     /// NetworkPolicies as `namespace/name`.
     pub network_policies: Vec<String>,
+    /// Pods with a network of their own and an IPv6 address in it, as `namespace/name`.
+    pub ipv6_pods: Vec<String>,
+    /// Pods that were given another interface than a veth pair.
+    pub other_interfaces: Vec<OtherInterface>,
+}
+
+/// A pod with another interface than a veth pair.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OtherInterface {
+    /// `namespace/name`.
+    pub pod: String,
+    /// `internal-port`, `offload-port`, `dpdk-port`.
+    pub kind: String,
 }
 
 /// One pod.
@@ -42,8 +56,6 @@ pub struct Pod {
     pub recycle: Option<String>,
     /// Whether a container asks for a hostPort.
     pub host_port: bool,
-    /// Kind of its network interface, where Kube-OVN was told one: `veth-pair`, `internal-port`, `offload-port`, `dpdk-port`.
-    pub nic_type: Option<String>,
 }
 
 /// One PodDisruptionBudget.

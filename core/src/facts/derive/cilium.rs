@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::command_line::{CommandLine, Runs};
-use super::object::{condition, controller, list, meta, name, namespace, qualified, some_text, text};
+use super::object::{by_name, condition, controller, list, meta, name, namespace, qualified, some_text, text};
 use super::{config_map, image};
 use crate::facts::cilium::{Agent, Cilium, Endpoint, Installation, L7Policy};
 use crate::facts::inventory::{Inventory, Listing};
@@ -19,7 +19,8 @@ pub(super) const CONFIG: &str = "cilium-config";
 /// # Errors
 /// When one of the kinds could not be read completely, or an agent's configuration could not be found.
 pub(super) fn cilium(inventory: &Inventory) -> Result<Cilium, String> {
-    let mut agents = inventory.all(Resource::DAEMON_SETS)?.iter().filter_map(agent_container);
+    let sets = by_name(inventory.all(Resource::DAEMON_SETS)?);
+    let mut agents = sets.into_iter().filter_map(agent_container);
     let installation = agents.next().map(|(set, agent)| installation(inventory, set, agent)).transpose()?;
     if let (Some(first), Some((second, _))) = (&installation, agents.next()) {
         let first = format!("{}/{}", first.namespace, first.daemonset);

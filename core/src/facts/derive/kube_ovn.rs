@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::command_line::{CommandLine, Runs, parse_bool};
-use super::object::{list, name, namespace, number, qualified, text};
+use super::object::{by_name, list, name, namespace, number, qualified, text};
 use super::owner::owner;
 use super::{image, known};
 use crate::compat::kube_ovn;
@@ -30,15 +30,17 @@ const CONF_MOUNT: &str = "/etc/cni/net.d";
 pub(super) fn kube_ovn(inventory: &Inventory) -> Result<KubeOvn, String> {
     let (deployments, complete) = known(inventory, Resource::DEPLOYMENTS)?;
     let (daemon_sets, _) = known(inventory, Resource::DAEMON_SETS)?;
+    let daemon_sets = by_name(daemon_sets);
     let mut installations = Vec::new();
-    for deployment in deployments {
+    let deployments = by_name(deployments);
+    for &deployment in &deployments {
         for (index, container) in list(deployment, "/spec/template/spec/containers").iter().enumerate() {
             match CommandLine::of(container).runs(CONTROLLER) {
                 Runs::No => {}
                 Runs::Directly => {
-                    let mut found = installation(deployment, index, container, daemon_sets)?;
+                    let mut found = installation(deployment, index, container, &daemon_sets)?;
                     if complete {
-                        found.components = components(&found, deployments, daemon_sets);
+                        found.components = components(&found, &deployments, &daemon_sets);
                     }
                     installations.push(found);
                 }
@@ -58,13 +60,14 @@ pub(super) fn kube_ovn(inventory: &Inventory) -> Result<KubeOvn, String> {
     Ok(KubeOvn { installations })
 }
 
-fn installation(deployment: &Value, index: usize, container: &Value, sets: &[Value]) -> Result<Installation, String> {
+fn installation(deployment: &Value, index: usize, container: &Value, sets: &[&Value]) -> Result<Installation, String> {
     let controller = controller(deployment, index, container)?;
     let version = image::version(&controller.image);
-    let mut servers = sets.iter().filter(|set| namespace(set) == namespace(deployment)).filter_map(|set| {
+    let beside = sets.iter().filter(|set| namespace(set) == namespace(deployment));
+    let mut servers = beside.filter_map(|set| {
         let containers = list(set, "/spec/template/spec/containers");
         let server = containers.iter().find(|c| CommandLine::of(c).runs(CNI_SERVER) != Runs::No)?;
-        Some((set, server))
+        Some((*set, server))
     });
     let Some((set, server)) = servers.next() else {
         return Err(format!(
@@ -88,8 +91,8 @@ fn installation(deployment: &Value, index: usize, container: &Value, sets: &[Val
 /// Names of Kube-OVN's other workloads, the same in every release and chart.
 const COMPONENTS: [&str; 2] = ["ovn-central", "ovs-ovn"];
 
-fn components(found: &Installation, deployments: &[Value], sets: &[Value]) -> Vec<Component> {
-    let ours = |object: &&Value| {
+fn components(found: &Installation, deployments: &[&Value], sets: &[&Value]) -> Vec<Component> {
+    let ours = |object: &&&Value| {
         let known = [found.controller.name.as_str(), found.cni.name.as_str()];
         namespace(object) == found.namespace && (known.contains(&name(object)) || COMPONENTS.contains(&name(object)))
     };

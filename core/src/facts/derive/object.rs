@@ -50,6 +50,13 @@ pub(super) fn qualified(object: &Value) -> String {
     }
 }
 
+/// Objects by namespace and name: in which order they were listed tells nothing.
+pub(super) fn by_name<'v>(objects: impl IntoIterator<Item = &'v Value>) -> Vec<&'v Value> {
+    let mut objects: Vec<&Value> = objects.into_iter().collect();
+    objects.sort_by_key(|object| (namespace(object), name(object)));
+    objects
+}
+
 /// A label or annotation; `of` is `labels` or `annotations`.
 pub(super) fn meta<'v>(object: &'v Value, of: &str, key: &str) -> Option<&'v str> {
     object.get("metadata")?.get(of)?.get(key)?.as_str()

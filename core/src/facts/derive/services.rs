@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::command_line::{CommandLine, Runs};
 use super::config_map;
-use super::object::{condition, controller, list, name, namespace, number, qualified, text};
+use super::object::{by_name, condition, controller, list, name, namespace, number, qualified, text};
 use crate::facts::cilium::Cilium;
 use crate::facts::inventory::Inventory;
 use crate::facts::kube_ovn::KubeOvn;
@@ -22,22 +22,22 @@ pub(super) fn services(
     cilium: Result<&Cilium, &str>,
 ) -> Result<Services, String> {
     let services = inventory.all(Resource::SERVICES)?;
-    let sets = inventory.all(Resource::DAEMON_SETS)?;
+    let sets = by_name(inventory.all(Resource::DAEMON_SETS)?);
     let mut providers = Vec::new();
-    for (set, proxy) in sets.iter().filter_map(kube_proxy) {
+    for (set, proxy) in sets.iter().copied().filter_map(kube_proxy) {
         providers.push(Provider { kind: "kube-proxy".to_owned(), mode: mode(inventory, set, proxy), ..rollout(set) });
     }
     providers.extend(static_kube_proxies(inventory)?);
     if let Some(found) = &cilium?.installation {
         let replaces = found.config.get("kube-proxy-replacement").is_some_and(|v| v == "true" || v == "strict");
-        let set = sets.iter().find(|set| namespace(set) == found.namespace && name(set) == found.daemonset);
+        let set = sets.iter().copied().find(|set| namespace(set) == found.namespace && name(set) == found.daemonset);
         if let Some(set) = set.filter(|_| replaces) {
             providers.push(Provider { kind: "cilium".to_owned(), ..rollout(set) });
         }
     }
     for found in kube_ovn?.installations.iter().filter(|found| found.controller.enable_lb) {
         // The load balancers are in OVN, on every node where its CNI is.
-        let set = sets.iter().find(|set| namespace(set) == found.namespace && name(set) == found.cni.name);
+        let set = sets.iter().copied().find(|set| namespace(set) == found.namespace && name(set) == found.cni.name);
         let nodes = set.map(rollout).unwrap_or_default();
         providers.push(Provider { kind: "kube-ovn".to_owned(), object: found.controller_object(), ..nodes });
     }
@@ -79,7 +79,7 @@ fn static_kube_proxies(inventory: &Inventory) -> Result<Option<Provider>, String
         controller(pod).is_some_and(|(kind, _)| kind == "Node")
             && list(pod, "/spec/containers").iter().any(|c| CommandLine::of(c).runs(&["kube-proxy"]) != Runs::No)
     };
-    let pods: Vec<&Value> = inventory.all(Resource::PODS)?.iter().filter(runs).collect();
+    let pods = by_name(inventory.all(Resource::PODS)?.iter().filter(runs));
     let Some(first) = pods.first() else { return Ok(None) };
     Ok(Some(Provider {
         kind: "kube-proxy".to_owned(),

@@ -202,6 +202,46 @@ fn the_same_cluster_in_another_order_has_the_same_digest() {
 }
 
 #[test]
+fn what_is_found_first_does_not_hang_on_the_order_of_a_listing() {
+    let proxies = |namespaces: [&str; 2]| {
+        let set = |namespace: &str| {
+            let mut set = kube_proxy(json!(["kube-proxy"]));
+            set["metadata"]["namespace"] = json!(namespace);
+            set
+        };
+        let pod = |namespace: &str| {
+            json!({
+                "metadata": { "name": "kube-proxy", "namespace": namespace,
+                              "ownerReferences": [{ "kind": "Node", "controller": true }] },
+                "spec": { "containers": [{ "command": ["kube-proxy"] }] },
+            })
+        };
+        facts(&cluster(vec![
+            (Resource::DAEMON_SETS, namespaces.map(set).to_vec()),
+            (Resource::PODS, namespaces.map(pod).to_vec()),
+        ]))
+    };
+    let (one, other) = (proxies(["a", "b"]), proxies(["b", "a"]));
+    assert_eq!(one, other);
+    assert_eq!(one.services.value.known().unwrap().providers[2].object, "static pods of kube-proxy in a");
+    let told = |sets: Vec<Value>| {
+        let inventory = cluster(vec![
+            (Resource::DEPLOYMENTS, vec![deployment("net", controller())]),
+            (Resource::CONFIG_MAPS, vec![config_map("cilium-config", json!({}))]),
+            (Resource::DAEMON_SETS, sets),
+        ]);
+        let facts = facts(&inventory);
+        (reason(&facts.kube_ovn).to_owned(), reason(&facts.cilium).to_owned())
+    };
+    let (mut second_cni, mut second_agent) = (cni("net"), agent());
+    second_cni["metadata"]["name"] = json!("kube-ovn-cni-dpdk");
+    second_agent["metadata"]["name"] = json!("cilium-windows");
+    let sets = vec![cni("net"), agent(), second_cni, second_agent];
+    let turned: Vec<Value> = sets.iter().rev().cloned().collect();
+    assert_eq!(told(sets), told(turned));
+}
+
+#[test]
 fn manifests_tell_how_kube_ovn_is_installed_and_nothing_else() {
     let mut inventory = small_cluster();
     for listing in inventory.listings.values_mut() {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::object::{condition, controller, is_true, list, meta, name, namespace, number, qualified, text};
 use crate::facts::inventory::Inventory;
-use crate::facts::workloads::{Budget, Pod, Workloads};
+use crate::facts::workloads::{Budget, OtherInterface, Pod, Workloads};
 use crate::plan::Resource;
 use crate::plan::action::RECYCLE_ANNOTATION;
 
@@ -19,7 +19,12 @@ pub(super) fn workloads(inventory: &Inventory) -> Result<Workloads, String> {
     budgets.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
     let mut network_policies: Vec<String> = inventory.all(Resource::NETWORK_POLICIES)?.iter().map(qualified).collect();
     network_policies.sort();
-    Ok(Workloads { pods, budgets, network_policies })
+    let mut other_interfaces: Vec<OtherInterface> =
+        inventory.all(Resource::PODS)?.iter().filter_map(other_interface).collect();
+    other_interfaces.sort_by(|a, b| a.pod.cmp(&b.pod));
+    let is_ipv6 = |pod: &&Pod| !pod.host_network && pod.ips.iter().any(|ip| ip.contains(':'));
+    let ipv6_pods = pods.iter().filter(is_ipv6).map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect();
+    Ok(Workloads { pods, budgets, network_policies, ipv6_pods, other_interfaces })
 }
 
 fn pod(object: &Value) -> Pod {
@@ -43,21 +48,15 @@ fn pod(object: &Value) -> Pod {
         owner_name: owner_name.to_owned(),
         recycle: meta(object, "annotations", RECYCLE_ANNOTATION).map(str::to_owned),
         host_port: ports.any(|port| number(port, "/hostPort") != 0),
-        nic_type: nic_type(object),
     }
 }
 
-/// `<provider>.kubernetes.io/pod_nic_type` of any of the pod's networks; one that is no veth pair comes first.
-fn nic_type(object: &Value) -> Option<String> {
+/// What `<provider>.kubernetes.io/pod_nic_type` of one of the pod's networks says, where that is no veth pair.
+fn other_interface(object: &Value) -> Option<OtherInterface> {
     let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object)?;
-    let mut types: Vec<&str> = annotations
-        .iter()
-        .filter(|(key, _)| key.ends_with(".kubernetes.io/pod_nic_type"))
-        .filter_map(|(_, value)| value.as_str())
-        .filter(|kind| !kind.is_empty())
-        .collect();
-    types.sort_by_key(|kind| (*kind == "veth-pair", *kind));
-    types.first().map(|&kind| kind.to_owned())
+    let kinds = annotations.iter().filter(|(key, _)| key.ends_with(".kubernetes.io/pod_nic_type"));
+    let kind = kinds.filter_map(|(_, kind)| kind.as_str()).filter(|kind| !matches!(*kind, "" | "veth-pair")).min()?;
+    Some(OtherInterface { pod: qualified(object), kind: kind.to_owned() })
 }
 
 fn budget(object: &Value) -> Budget {

@@ -49,11 +49,25 @@ pub(crate) fn rules() -> Vec<Rule> {
 
 pub(crate) fn check(config: &CiliumConfig, context: &Context<'_>) -> Vec<Finding> {
     let pods = pods::Pods::read(context);
-    let mut findings = vec![devices(config, context), watcher(config, pods.as_ref())];
+    let mut findings = vec![devices(config, context), watcher(config, &pods)];
     findings.extend(pool(config, context));
     findings.push(mark(config));
-    findings.push(enforcement(config, pods.as_ref()));
+    findings.push(enforcement(config, &pods));
     findings
+}
+
+/// A fact that hurts or does not; none when documents are judged by themselves.
+///
+/// # Errors
+/// Why it is not known although other facts of the cluster are: then whether it hurts is an open question.
+fn fact<T: serde::de::DeserializeOwned>(context: &Context<'_>, name: &str, pointer: &str) -> Result<Option<T>, String> {
+    // What is not at this place costs nothing to ask for, and tells whether the fact is known.
+    let known = |name: &&str| context.facts.get::<serde::de::IgnoredAny>(name, "/-").is_ok();
+    match context.facts.require(name, pointer) {
+        Ok(value) => Ok(Some(value)),
+        Err(_) if !["kube-ovn", "addresses", "workloads", "cilium"].iter().any(|name| known(&name)) => Ok(None),
+        Err(why) => Err(why),
+    }
 }
 
 #[derive(Deserialize)]
@@ -78,8 +92,20 @@ fn tunnel_device(network_type: &str) -> Option<&'static str> {
 
 fn devices(config: &CiliumConfig, context: &Context<'_>) -> Finding {
     let key = "devices";
-    let installations: Option<Vec<Installation>> = context.facts.get("kube-ovn", "/installations").ok().flatten();
-    let known = installations.iter().flatten().find_map(|i| tunnel_device(&i.cni.network_type));
+    let replaces = ["true", "strict"].iter().any(|on| config.is("kube-proxy-replacement", on));
+    let unknown = |why: String| {
+        let rule = if replaces { DEVICES_HURT } else { DEVICES };
+        config.place(Finding::unknown(rule, format!("which tunnel Kube-OVN uses is not known: {why}")), key)
+    };
+    let installations: Option<Vec<Installation>> = match fact(context, "kube-ovn", "/installations") {
+        Ok(installations) => installations,
+        Err(why) => return unknown(why),
+    };
+    let kinds = installations.iter().flatten().map(|i| i.cni.network_type.as_str());
+    let known = match kinds.map(|kind| tunnel_device(kind).ok_or(kind)).next().transpose() {
+        Ok(known) => known,
+        Err(kind) => return unknown(format!("its network type is `{kind}`")),
+    };
     let listed = config.get(key).unwrap_or_default();
     let listed: Vec<&str> = listed.split([' ', ',']).filter(|device| !device.is_empty()).collect();
     let has = |device: &str| listed.iter().any(|pattern| matches(pattern, device));
@@ -93,7 +119,6 @@ fn devices(config: &CiliumConfig, context: &Context<'_>) -> Finding {
     if missing.is_empty() {
         return config.place(Finding::pass(DEVICES).message(config.told(key)), key);
     }
-    let replaces = ["true", "strict"].iter().any(|on| config.is("kube-proxy-replacement", on));
     let rule = if known.is_some() && replaces { DEVICES_HURT } else { DEVICES };
     let message = if listed.is_empty() {
         format!("devices is not set; whether {} are found is left to chance", missing.join(" and "))
@@ -110,18 +135,26 @@ fn matches(pattern: &str, device: &str) -> bool {
     pattern.strip_suffix('+').map_or(pattern == device, |prefix| device.starts_with(prefix))
 }
 
-fn watcher(config: &CiliumConfig, pods: Option<&pods::Pods>) -> Finding {
+fn watcher(config: &CiliumConfig, pods: &Result<Option<pods::Pods>, String>) -> Finding {
     let key = "unmanaged-pod-watcher-interval";
     if ["0", "0s"].iter().any(|off| config.is(key, off)) {
         return config.place(Finding::pass(WATCHER).message(config.told(key)), key);
     }
     let remedy = "--set operator.unmanagedPodWatcher.restart=false (charts before 1.10.11 and 1.11.5: --set-string \
                   extraConfig.unmanaged-pod-watcher-interval=0)";
-    let victims = pods.map(|pods| pods.unmanaged_dns.len()).unwrap_or_default();
-    let finding = if victims > 0 {
-        Finding::fail(WATCHER_HURTS, format!("{}, and {victims} DNS pods are not managed by Cilium", config.told(key)))
-    } else {
-        Finding::fail(WATCHER, format!("{}: the operator restarts DNS pods that are not managed", config.told(key)))
+    let finding = match pods {
+        Err(why) => Finding::unknown(
+            WATCHER_HURTS,
+            format!("{}, and whether DNS pods are managed is not known: {why}", config.told(key)),
+        ),
+        Ok(Some(pods)) if !pods.unmanaged_dns.is_empty() => {
+            let victims = pods.unmanaged_dns.len();
+            let told = config.told(key);
+            Finding::fail(WATCHER_HURTS, format!("{told}, and {victims} DNS pods are not managed by Cilium"))
+        }
+        Ok(_) => {
+            Finding::fail(WATCHER, format!("{}: the operator restarts DNS pods that are not managed", config.told(key)))
+        }
     };
     config.place(finding.remedy(remedy), key)
 }
@@ -146,19 +179,32 @@ fn pool(config: &CiliumConfig, context: &Context<'_>) -> Vec<Finding> {
         return vec![config.place(Finding::skip(POOL, "no IPv4 pool is set"), key)];
     }
     let remedy = "--set ipam.operator.clusterPoolIPv4PodCIDRList={100.65.0.0/16} (clusterPoolIPv4PodCIDR before 1.11)";
-    let meets = |cidr: &str| cidr.parse::<Cidr>().is_ok_and(|other| pool.iter().any(|own| own.overlaps(&other)));
-    let ranges: Option<Vec<Range>> = context.facts.get("addresses", "/ranges").ok().flatten();
+    let meets = |other: &Cidr| pool.iter().any(|own| own.overlaps(other));
+    let ranges: Option<Vec<Range>> = match fact(context, "addresses", "/ranges") {
+        Ok(ranges) => ranges,
+        Err(why) => {
+            let told = format!("{}; whether it meets a range in use is not known: {why}", config.told(key));
+            return vec![config.place(Finding::unknown(POOL_HURTS, told), key)];
+        }
+    };
+    let judge = |range: &Range| match range.cidr.parse::<Cidr>() {
+        Ok(other) if !meets(&other) => None,
+        Ok(_) => {
+            let told = format!("{}, which overlaps the {} range {}", config.told(key), range.kind, range.cidr);
+            Some(Finding::fail(POOL_HURTS, format!("{told} of {}", range.user)).remedy(remedy))
+        }
+        Err(error) => {
+            let told = format!("the {} range of {} cannot be read: {error}", range.kind, range.user);
+            Some(Finding::unknown(POOL_HURTS, told))
+        }
+    };
     let findings: Vec<Finding> = match &ranges {
-        Some(ranges) => ranges
-            .iter()
-            .filter(|range| meets(&range.cidr))
-            .map(|range| {
-                let told = format!("{}, which overlaps the {} range {}", config.told(key), range.kind, range.cidr);
-                Finding::fail(POOL_HURTS, format!("{told} of {}", range.user)).remedy(remedy)
-            })
-            .collect(),
+        Some(ranges) => ranges.iter().filter_map(judge).collect(),
         None => {
-            let met: Vec<&str> = KUBE_OVN_DEFAULTS.into_iter().filter(|range| meets(range)).collect();
+            let met: Vec<&str> = KUBE_OVN_DEFAULTS
+                .into_iter()
+                .filter(|range| range.parse::<Cidr>().is_ok_and(|range| meets(&range)))
+                .collect();
             let told = format!("{}, which overlaps Kube-OVN's defaults {}", config.told(key), met.join(", "));
             if met.is_empty() { Vec::new() } else { vec![Finding::fail(POOL, told).remedy(remedy)] }
         }
@@ -179,15 +225,20 @@ fn mark(config: &CiliumConfig) -> Finding {
     config.place(finding, key)
 }
 
-fn enforcement(config: &CiliumConfig, pods: Option<&pods::Pods>) -> Finding {
+fn enforcement(config: &CiliumConfig, pods: &Result<Option<pods::Pods>, String>) -> Finding {
     let key = "policy-audit-mode";
     if config.is(key, "true") || config.is("enable-policy", "never") {
         return config.place(Finding::pass(AUDIT).message("nothing is dropped"), key);
     }
     let remedy = "--set policyAuditMode=true, until every pod is managed";
     let finding = match pods {
-        Some(pods) if pods.unmanaged == 0 => Finding::pass(AUDIT).message("every pod is managed"),
-        Some(pods) if pods.policies > 0 => Finding::fail(
+        Err(why) => Finding::unknown(
+            AUDIT_HURTS,
+            format!("{}, and whether pods are managed is not known: {why}", config.told(key)),
+        )
+        .remedy(remedy),
+        Ok(Some(pods)) if pods.unmanaged == 0 => Finding::pass(AUDIT).message("every pod is managed"),
+        Ok(Some(pods)) if pods.policies > 0 => Finding::fail(
             AUDIT_HURTS,
             format!(
                 "{} pods are not managed by Cilium, and {} policies would be enforced",
@@ -195,11 +246,11 @@ fn enforcement(config: &CiliumConfig, pods: Option<&pods::Pods>) -> Finding {
             ),
         )
         .remedy(remedy),
-        Some(pods) => {
+        Ok(Some(pods)) => {
             Finding::fail(AUDIT, format!("{} pods are not managed, and policies are enforced", pods.unmanaged))
                 .remedy(remedy)
         }
-        None => {
+        Ok(None) => {
             Finding::fail(AUDIT, format!("{}; whether pods are managed is not known", config.told(key))).remedy(remedy)
         }
     };

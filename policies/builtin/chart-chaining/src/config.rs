@@ -24,6 +24,8 @@ pub(crate) struct CiliumConfig {
     pub(crate) subject: String,
     /// The version told by the agent's image.
     pub(crate) version: Option<Version>,
+    /// Whether the agent's start hook is told to be exclusive, as charts before 1.14 do it.
+    pub(crate) exclusive_hook: bool,
     data: BTreeMap<String, Value>,
 }
 
@@ -53,6 +55,7 @@ pub(crate) fn find(context: &Context<'_>) -> Result<Stream, String> {
     let unread = |index: usize, error: FactError| format!("document {index} cannot be read: {error}");
     let mut stream = Stream::default();
     let mut version = None;
+    let mut exclusive_hook = false;
     let kinds = context.documents.kinds().map_err(|error| error.to_string())?;
     for (at, kind) in kinds.iter().enumerate() {
         let index = u32::try_from(at).unwrap_or(u32::MAX);
@@ -86,24 +89,36 @@ pub(crate) fn find(context: &Context<'_>) -> Result<Stream, String> {
                         at: place,
                         subject: format!("configmap {namespace}cilium-config"),
                         version: None,
+                        exclusive_hook: false,
                         data: data.into_iter().collect(),
                     });
                 }
                 ("DaemonSet", name) if is_agent(name, &object) => {
                     stream.agent = Some(index);
                     version = version.or_else(|| agent_version(&object));
+                    exclusive_hook |= hook_words(&object).any(|word| word.contains("--cni-exclusive=true"));
                 }
                 _ => {}
             }
         }
     }
-    stream.configs.iter_mut().for_each(|config| config.version = version);
+    for config in &mut stream.configs {
+        config.version = version;
+        config.exclusive_hook = exclusive_hook;
+    }
     Ok(stream)
 }
 
 fn is_agent(name: &str, object: &Value) -> bool {
     let labels = ["/metadata/labels/k8s-app", "/spec/template/metadata/labels/k8s-app"];
     name == "cilium" || labels.iter().any(|label| object.pointer(label).and_then(Value::as_str) == Some("cilium"))
+}
+
+/// What the agent's containers run once they have started: `/cni-install.sh --cni-exclusive=true` up to 1.13.
+fn hook_words(object: &Value) -> impl Iterator<Item = &str> {
+    let containers = object.pointer("/spec/template/spec/containers").and_then(Value::as_array).into_iter().flatten();
+    let commands = containers.filter_map(|c| c.pointer("/lifecycle/postStart/exec/command")?.as_array());
+    commands.flatten().filter_map(Value::as_str)
 }
 
 /// `quay.io/cilium/cilium:v1.18.2@sha256:…` is 1.18.2.

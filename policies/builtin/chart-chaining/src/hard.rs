@@ -105,7 +105,14 @@ fn exclusive(config: &CiliumConfig) -> Finding {
     if config.is(key, "true") || !is_old(config) {
         return judge(config, EXCLUSIVE, key, !config.is(key, "true"), "--set cni.exclusive=false");
     }
-    // Whether the script is exclusive is an argument of the DaemonSet; with custom-cni-conf it does nothing at all.
+    // The script is a start hook of the agent; with custom-cni-conf it does nothing at all.
+    if config.exclusive_hook && !config.is("custom-cni-conf", "true") {
+        let told = format!("the agent's start hook has --cni-exclusive=true, and {}", config.told("custom-cni-conf"));
+        return config.place(
+            Finding::fail(EXCLUSIVE, told).remedy("--set cni.customConf=true --set cni.configMap=cni-configuration"),
+            key,
+        );
+    }
     let key = "custom-cni-conf";
     judge(
         config,

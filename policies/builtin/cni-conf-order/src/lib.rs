@@ -113,7 +113,11 @@ impl Policy for CniConfOrder {
                 return Ok(findings);
             }
         };
-        findings.push(planned(&conf_name, cni).subject(subject));
+        findings.push(if conf_name.is_empty() {
+            Finding::skip(PLANNED, "nothing says under which name Cilium's configuration is written")
+        } else {
+            planned(&conf_name, cni).subject(subject)
+        });
         findings.extend(on_nodes(&conf_name, &cni.conf_name, context));
         Ok(findings)
     }
@@ -173,7 +177,13 @@ fn on_nodes(conf_name: &str, kube_ovn: &str, context: &Context<'_>) -> Vec<Findi
         order.push(node::silent(ORDER, &silent.node, &silent.reason));
     }
     // A node nobody asked is as silent as one that did not answer.
-    let known: Vec<Named> = context.facts.get("nodes", "/items").ok().flatten().unwrap_or_default();
+    let known: Vec<Named> = match context.facts.require("nodes", "/items") {
+        Ok(nodes) => nodes,
+        Err(why) => {
+            order.push(Finding::unknown(ORDER, format!("whether every node was asked cannot be told: {why}")));
+            Vec::new()
+        }
+    };
     let answered = conflists.nodes.iter().map(|dir| dir.node.as_str());
     let heard: BTreeSet<&str> = answered.chain(conflists.silent.iter().map(|silent| silent.node.as_str())).collect();
     for node in known.iter().filter(|node| !heard.contains(node.name.as_str())) {

@@ -28,16 +28,17 @@ pub(crate) fn silent(rule: &str, node: &str, reason: &str) -> Finding {
     Finding::unknown(rule, format!("{node} did not tell its CNI directory: {reason}")).subject(format!("node/{node}"))
 }
 
-/// What is wrong with the order of one node's files.
+/// What is wrong with the order of one node's files. Where nothing says under which name the chained file is written
+/// (`conf_name` is empty), nothing but a chained file may sort before Kube-OVN's.
 pub(crate) fn order(rule: &str, dir: &ConfDir, conf_name: &str, kube_ovn: &str) -> Vec<Finding> {
     let subject = format!("node/{}", dir.node);
     let fail = |message: String, remedy: String| Finding::fail(rule, message).subject(subject.clone()).remedy(remedy);
     let mut findings = Vec::new();
     for file in dir.files.iter().filter(|file| loaded(&file.name)) {
-        let before = file.name.as_str() < conf_name;
-        if before && !is_multus(file) {
+        let (limit, ours) = if conf_name.is_empty() { (kube_ovn, chained(file)) } else { (conf_name, false) };
+        if file.name.as_str() < limit && !is_multus(file) && !ours {
             findings.push(fail(
-                format!("{}/{} (network `{}`) sorts before {conf_name}", dir.dir, file.name, file.network),
+                format!("{}/{} (network `{}`) sorts before {limit}", dir.dir, file.name, file.network),
                 format!("find out whose it is; if nobody's, move it out of {} on {}", dir.dir, dir.node),
             ));
         }

@@ -20,14 +20,6 @@ struct Subnet {
     cidrs: Vec<String>,
 }
 
-#[derive(Deserialize)]
-struct Pod {
-    namespace: String,
-    name: String,
-    host_network: bool,
-    ips: Vec<String>,
-}
-
 impl Policy for IpFamily {
     type Settings = NoSettings;
 
@@ -50,7 +42,7 @@ impl Policy for IpFamily {
             Ok(subnets) => all(SUBNETS, subnets.iter().filter_map(of_subnet).collect()),
             Err(why) => vec![Finding::unknown(SUBNETS, why)],
         };
-        findings.extend(match context.facts.require::<Vec<Pod>>("workloads", "/pods") {
+        findings.extend(match context.facts.require::<Vec<String>>("workloads", "/ipv6_pods") {
             Ok(pods) => all(PODS, of_pods(&pods).into_iter().collect()),
             Err(why) => vec![Finding::unknown(PODS, why)],
         });
@@ -77,14 +69,12 @@ fn of_subnet(subnet: &Subnet) -> Option<Finding> {
 }
 
 /// One finding for all pods: there may be thousands.
-fn of_pods(pods: &[Pod]) -> Option<Finding> {
-    let mut found = pods.iter().filter(|pod| !pod.host_network && pod.ips.iter().any(|ip| ip.contains(':')));
-    let first = found.next()?;
-    let others = found.count();
-    let more = if others == 0 { String::new() } else { format!(", and so have {others} more") };
+fn of_pods(pods: &[String]) -> Option<Finding> {
+    let (first, others) = pods.split_first()?;
+    let more = if others.is_empty() { String::new() } else { format!(", and so have {} more", others.len()) };
     Some(
-        Finding::fail(PODS, format!("it has the addresses {}{more}", first.ips.join(" and ")))
-            .subject(format!("pod {}/{}", first.namespace, first.name))
+        Finding::fail(PODS, format!("it has an IPv6 address{more}"))
+            .subject(format!("pod {first}"))
             .remedy("make these pods again in an IPv4 subnet"),
     )
 }

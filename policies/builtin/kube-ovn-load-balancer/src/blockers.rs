@@ -69,7 +69,8 @@ pub(crate) fn of_providers(providers: &Result<Vec<Provider>, String>) -> Vec<Fin
         Ok(providers) => providers,
         Err(why) => return vec![Finding::unknown(FREE, why.clone())],
     };
-    let others: Vec<_> = providers.iter().filter(|provider| provider.kind != "kube-ovn").collect();
+    let others: Vec<_> =
+        providers.iter().filter(|provider| matches!(provider.kind.as_str(), "kube-proxy" | "cilium")).collect();
     if others.iter().any(|provider| provider.desired > 0 && provider.ready >= provider.desired) {
         return Vec::new();
     }

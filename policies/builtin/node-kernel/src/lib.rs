@@ -54,14 +54,21 @@ impl Policy for NodeKernel {
                 ]);
             }
         };
-        // Without a target the newest minimum counts: whoever meets it meets them all.
-        let target = context.facts.get::<String>("intent", "/cilium_version").ok().flatten();
-        let minimum = Minimum::of(target.as_deref());
-        let mut findings = judge(&nodes, "kernel-minimum", |node, kernel| by_minimum(node, kernel, &minimum));
-        if let Some(newer) = minimum.newer() {
-            let remedy = "read the system requirements of that Cilium, or use a newer ovncilium";
-            findings.push(Finding::fail("target-known", newer).remedy(remedy));
-        }
+        let mut findings = match context.facts.get::<Option<String>>("intent", "/cilium_version") {
+            // Without a target the newest minimum counts: whoever meets it meets them all.
+            Ok(target) => {
+                let minimum = Minimum::of(target.flatten().as_deref());
+                let mut findings = judge(&nodes, "kernel-minimum", |node, kernel| by_minimum(node, kernel, &minimum));
+                if let Some(newer) = minimum.newer() {
+                    let remedy = "read the system requirements of that Cilium, or use a newer ovncilium";
+                    findings.push(Finding::fail("target-known", newer).remedy(remedy));
+                }
+                findings
+            }
+            Err(why) => {
+                vec![Finding::unknown("kernel-minimum", format!("which Cilium is meant is not known: {why}"))]
+            }
+        };
         findings.extend(judge(&nodes, "kernel-newer-than-guide", by_guide));
         Ok(findings)
     }

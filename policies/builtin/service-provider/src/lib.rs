@@ -46,7 +46,8 @@ impl Policy for ServiceProvider {
             Ok(nodes) => u32::try_from(nodes.len()).unwrap_or(u32::MAX),
             Err(why) => return Ok(vec![Finding::unknown(RULE, why)]),
         };
-        let others: Vec<&Provider> = providers.iter().filter(|provider| provider.kind != "kube-ovn").collect();
+        let others: Vec<&Provider> =
+            providers.iter().filter(|provider| matches!(provider.kind.as_str(), "kube-proxy" | "cilium")).collect();
         if let Some(ready) = others.iter().find(|p| p.desired > 0 && p.ready >= p.desired && p.ready >= nodes) {
             let message = format!("{} is ready on all {nodes} nodes", ready.object);
             return Ok(vec![Finding::pass(RULE).message(message).subject(ready.object.clone())]);

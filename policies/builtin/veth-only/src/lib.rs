@@ -26,10 +26,9 @@ struct Controller {
 }
 
 #[derive(Deserialize)]
-struct Pod {
-    namespace: String,
-    name: String,
-    nic_type: Option<String>,
+struct Other {
+    pod: String,
+    kind: String,
 }
 
 impl Policy for VethOnly {
@@ -53,8 +52,8 @@ impl Policy for VethOnly {
             Ok(installations) => installations.iter().map(of_default).collect(),
             Err(why) => vec![Finding::unknown(DEFAULT, why)],
         };
-        match context.facts.require::<Vec<Pod>>("workloads", "/pods") {
-            Ok(pods) => findings.extend(of_pods(&pods)),
+        match context.facts.require::<Vec<Other>>("workloads", "/other_interfaces") {
+            Ok(others) => findings.extend(of_pods(&others)),
             Err(why) => findings.push(Finding::unknown(PODS, why)),
         }
         Ok(findings)
@@ -71,26 +70,19 @@ fn of_default(installation: &Installation) -> Finding {
     }
 }
 
-fn of_pods(pods: &[Pod]) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for pod in pods {
-        let Some(kind) = pod.nic_type.as_deref().filter(|kind| *kind != VETH) else { continue };
-        let what = match kind {
+fn of_pods(others: &[Other]) -> Vec<Finding> {
+    let of = |other: &Other| {
+        let what = match other.kind.as_str() {
             "internal-port" => "an internal port of Open vSwitch",
             "offload-port" => "an offloaded virtual function",
             "dpdk-port" => "a DPDK port",
             _ => "no veth pair",
         };
-        findings.push(
-            Finding::fail(PODS, format!("its interface is {what} ({kind})"))
-                .subject(format!("pod {}/{}", pod.namespace, pod.name))
-                .remedy("keep its node out of the chain, or remove the annotation `ovn.kubernetes.io/pod_nic_type` and make it again"),
-        );
-    }
-    if findings.is_empty() {
-        findings.push(Finding::pass(PODS));
-    }
-    findings
+        Finding::fail(PODS, format!("its interface is {what} ({})", other.kind))
+            .subject(format!("pod {}", other.pod))
+            .remedy("remove the annotation `ovn.kubernetes.io/pod_nic_type` and make it again, or do not chain this cluster")
+    };
+    if others.is_empty() { vec![Finding::pass(PODS)] } else { others.iter().map(of).collect() }
 }
 
 #[cfg(test)]

@@ -89,6 +89,8 @@ fn template(name: &str) -> Value {
             pods: vec![workloads::Pod::default()],
             budgets: vec![workloads::Budget::default()],
             network_policies: vec![],
+            ipv6_pods: vec![],
+            other_interfaces: vec![workloads::OtherInterface::default()],
         }),
         "tools" => json(tools::Tools { helm: Some(tools::Helm::default()) }),
         "conflists" => json(conflists::Conflists {

@@ -42,23 +42,28 @@ struct Endpoint {
 }
 
 impl Pods {
-    /// None when pods or endpoints are not known.
-    pub(crate) fn read(context: &Context<'_>) -> Option<Self> {
-        let workloads: Workloads = context.facts.get("workloads", "").ok()??;
-        let cilium: Cilium = context.facts.get("cilium", "").ok()??;
+    /// None when documents are judged by themselves.
+    ///
+    /// # Errors
+    /// Why pods or endpoints are not known although the cluster was read.
+    pub(crate) fn read(context: &Context<'_>) -> Result<Option<Self>, String> {
+        let workloads: Option<Workloads> = super::fact(context, "workloads", "")?;
+        let cilium: Option<Cilium> = super::fact(context, "cilium", "")?;
+        let (Some(workloads), Some(cilium)) = (workloads, cilium) else { return Ok(None) };
         let managed: BTreeSet<(&str, &str)> =
             cilium.endpoints.iter().map(|endpoint| (endpoint.namespace.as_str(), endpoint.name.as_str())).collect();
         let unmanaged: Vec<&Pod> = workloads
             .pods
             .iter()
-            .filter(|pod| !pod.host_network && matches!(pod.phase.as_str(), "Running" | "Pending"))
+            // A pod that has not told its phase is not known to have ended.
+            .filter(|pod| !pod.host_network && !matches!(pod.phase.as_str(), "Succeeded" | "Failed"))
             .filter(|pod| !managed.contains(&(pod.namespace.as_str(), pod.name.as_str())))
             .collect();
         let dns = |pod: &&&Pod| ["coredns", "kube-dns"].iter().any(|name| pod.name.starts_with(name));
-        Some(Self {
+        Ok(Some(Self {
             unmanaged: unmanaged.len(),
             unmanaged_dns: unmanaged.iter().filter(dns).map(|pod| pod.name.clone()).collect(),
             policies: workloads.network_policies.len() + cilium.policies.len(),
-        })
+        }))
     }
 }
