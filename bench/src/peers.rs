@@ -1,7 +1,7 @@
 //! The peers: built from their Go modules, and given comparable work on the same stream.
 //!
 //! conftest and opa judge `cilium-config` by what the policy `chart-chaining` calls errors (`peers/rego`); kustomize
-//! patches one key of it. opa reads no more than one YAML document, so it gets the stream as JSON, converted beforehand.
+//! patches one key of it. opa reads no more than one YAML document, so it gets the stream as a text in JSON and cuts it itself.
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ovncilium_core::Digest;
-use ovncilium_core::render::Stream;
 
 use crate::measure::Case;
 
@@ -99,9 +98,7 @@ impl Inputs {
 
 impl Input {
     fn write(folder: &Path, text: &str) -> Result<Self, String> {
-        let stream = Stream::parse(text.as_bytes()).map_err(|error| error.to_string())?;
-        let documents: Result<Vec<_>, _> = stream.documents().iter().map(|document| document.value()).collect();
-        let json = serde_json::to_string(&documents?).map_err(|error| error.to_string())?;
+        let json = serde_json::json!({ "stream": text }).to_string();
         let patch = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: cilium-config\n  namespace: kube-system\n\
                      data:\n  policy-audit-mode: \"true\"\n";
         let kustomization = "resources: [stream.yaml]\npatches: [{path: patch.yaml}]\n";

@@ -54,13 +54,14 @@ fn met(budget: Budget, series: &Series) -> &'static str {
 /// The rows of the peers, against `own`.
 pub(crate) fn peers(own: &Series, rows: &[(&str, &Series)]) -> String {
     let mut text = String::from(
-        "| beside it, in turn | min | median | p90 | CPU | memory | times as long | ahead enough |\n\
-         |---|---|---|---|---|---|---|---|\n",
+        "| beside it, in turn | min | median | p90 | CPU | memory | times as long | times the CPU | ahead enough |\n\
+         |---|---|---|---|---|---|---|---|---|\n",
     );
     for (name, series) in rows {
-        let ratio = series.wall(0.5).as_secs_f64() / own.wall(0.5).as_secs_f64().max(1e-9);
+        let times = |time: Duration, own: Duration| time.as_secs_f64() / own.as_secs_f64().max(1e-9);
+        let (ratio, work) = (times(series.wall(0.5), own.wall(0.5)), times(series.cpu(), own.cpu()));
         text.push_str(&format!(
-            "| {name} | {} | {} | {} | {} | {} | {ratio:.1} | {} |\n",
+            "| {name} | {} | {} | {} | {} | {} | {ratio:.1} | {work:.1} | {} |\n",
             ms(series.wall(0.0)),
             ms(series.wall(0.5)),
             ms(series.wall(0.9)),
