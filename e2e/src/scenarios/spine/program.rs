@@ -28,7 +28,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// The built binary in a directory of its own, where kubectl and helm find it under all its names; beside it a
 /// directory for each helm, in which it is called `helm`.
-pub(super) struct Program {
+pub(in crate::scenarios) struct Program {
     dir: TempDir,
 }
 
@@ -37,7 +37,7 @@ impl Program {
     ///
     /// # Errors
     /// [`Error::Expectation`] with what cargo said.
-    pub(super) fn build(tools: &Tools) -> Result<Self> {
+    pub(in crate::scenarios) fn build(tools: &Tools) -> Result<Self> {
         let own = env::current_exe().map_err(Error::io("find", "this program"))?;
         let profile = own.parent().unwrap_or(Path::new("."));
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -73,21 +73,21 @@ impl Program {
     }
 
     /// `kubectl ovncilium ARGS` with this kubeconfig, and no helm on PATH.
-    pub(super) fn kubectl(&self, kubeconfig: &Path, args: &[&str]) -> Call {
+    pub(in crate::scenarios) fn kubectl(&self, kubeconfig: &Path, args: &[&str]) -> Call {
         let mut call = self.call(&self.dir.path().join("kubectl"));
         call.command.arg("ovncilium").args(args).env("KUBECONFIG", kubeconfig);
         call
     }
 
     /// The post-renderer under its own name, without any cluster.
-    pub(super) fn post_renderer(&self, args: &[&str]) -> Call {
+    pub(in crate::scenarios) fn post_renderer(&self, args: &[&str]) -> Call {
         let mut call = self.call(&self.dir.path().join(POST_RENDERER));
         call.command.args(args);
         call
     }
 
     /// A real helm with `--post-renderer` and these arguments for it.
-    pub(super) fn helm(&self, which: Helm, args: &[&str], for_post_renderer: &[&str]) -> Call {
+    pub(in crate::scenarios) fn helm(&self, which: Helm, args: &[&str], for_post_renderer: &[&str]) -> Call {
         let mut call = self.call(&self.helm_path(which)).with_helm(self, which);
         call.command.args(args).arg("--post-renderer").args(for_post_renderer.iter().fold(
             vec![OsString::from(POST_RENDERER)],
@@ -101,14 +101,14 @@ impl Program {
     }
 
     /// A real helm on its own.
-    pub(super) fn plain_helm(&self, which: Helm, args: &[&str]) -> Call {
+    pub(in crate::scenarios) fn plain_helm(&self, which: Helm, args: &[&str]) -> Call {
         let mut call = self.call(&self.helm_path(which));
         call.command.args(args);
         call
     }
 
     /// For `--helm`.
-    pub(super) fn helm_path(&self, which: Helm) -> PathBuf {
+    pub(in crate::scenarios) fn helm_path(&self, which: Helm) -> PathBuf {
         self.dir.path().join(which.name()).join("helm")
     }
 
@@ -125,12 +125,12 @@ impl Program {
 }
 
 /// The repository that is tested.
-pub(super) fn repository() -> PathBuf {
+pub(in crate::scenarios) fn repository() -> PathBuf {
     let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
     crate_dir.parent().unwrap_or(crate_dir).to_owned()
 }
 
-pub(super) fn temporary() -> Result<TempDir> {
+pub(in crate::scenarios) fn temporary() -> Result<TempDir> {
     tempfile::Builder::new()
         .prefix("ovncilium-e2e-spine-")
         .tempdir()
@@ -143,14 +143,14 @@ fn path<const N: usize>(dirs: [&Path; N]) -> OsString {
 
 /// The two majors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Helm {
+pub(in crate::scenarios) enum Helm {
     Three,
     Four,
 }
 
 impl Helm {
     /// `helm3`, `helm4`: also the ending of recorded streams.
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::scenarios) fn name(self) -> &'static str {
         match self {
             Self::Three => "helm3",
             Self::Four => "helm4",
@@ -159,7 +159,7 @@ impl Helm {
 }
 
 /// A command that is about to run.
-pub(super) struct Call {
+pub(in crate::scenarios) struct Call {
     command: Command,
     stdin: Option<Vec<u8>>,
     limit: Duration,
@@ -169,19 +169,19 @@ pub(super) struct Call {
 impl Call {
     /// Kills it and fails after this time.
     #[must_use]
-    pub(super) fn within(mut self, limit: Duration) -> Self {
+    pub(in crate::scenarios) fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
     }
 
     #[must_use]
-    pub(super) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+    pub(in crate::scenarios) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
     #[must_use]
-    pub(super) fn stdin(mut self, bytes: Vec<u8>) -> Self {
+    pub(in crate::scenarios) fn stdin(mut self, bytes: Vec<u8>) -> Self {
         self.stdin = Some(bytes);
         self
     }
@@ -190,7 +190,7 @@ impl Call {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub(super) fn on_a_fresh_machine(mut self) -> Result<Self> {
+    pub(in crate::scenarios) fn on_a_fresh_machine(mut self) -> Result<Self> {
         let home = temporary()?;
         self.command.env("HOME", home.path()).env("KUBECACHEDIR", home.path().join("kubectl-cache"));
         self.home = Some(home);
@@ -199,7 +199,7 @@ impl Call {
 
     /// With this helm on PATH.
     #[must_use]
-    pub(super) fn with_helm(mut self, program: &Program, which: Helm) -> Self {
+    pub(in crate::scenarios) fn with_helm(mut self, program: &Program, which: Helm) -> Self {
         let dir = program.dir.path();
         self.command.env("PATH", path([dir, &dir.join(which.name()), Path::new("/usr/bin"), Path::new("/bin")]));
         self
@@ -207,7 +207,7 @@ impl Call {
 
     /// Nothing but kubectl and the plugin is on PATH.
     #[must_use]
-    pub(super) fn without_tools(mut self, program: &Program) -> Self {
+    pub(in crate::scenarios) fn without_tools(mut self, program: &Program) -> Self {
         self.command.env("PATH", program.dir.path());
         self
     }
@@ -216,7 +216,7 @@ impl Call {
     ///
     /// # Errors
     /// [`Error::Spawn`] or [`Error::Io`].
-    pub(super) fn start(mut self) -> Result<Running> {
+    pub(in crate::scenarios) fn start(mut self) -> Result<Running> {
         let dir = temporary()?;
         let file = |name: &str| {
             let path = dir.path().join(name);
@@ -240,13 +240,13 @@ impl Call {
     ///
     /// # Errors
     /// As [`Running::wait`].
-    pub(super) fn run(self) -> Result<Output> {
+    pub(in crate::scenarios) fn run(self) -> Result<Output> {
         self.start()?.wait()
     }
 }
 
 /// A command that runs.
-pub(super) struct Running {
+pub(in crate::scenarios) struct Running {
     child: Child,
     dir: TempDir,
     what: String,
@@ -257,12 +257,12 @@ pub(super) struct Running {
 
 impl Running {
     /// Whether it has ended by itself.
-    pub(super) fn has_ended(&mut self) -> bool {
+    pub(in crate::scenarios) fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
     /// SIGKILL to it and to every process it started: the power goes off.
-    pub(super) fn kill(&mut self) {
+    pub(in crate::scenarios) fn kill(&mut self) {
         if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
             let _gone_already = kill_process_group(group, Signal::KILL);
         }
@@ -273,7 +273,7 @@ impl Running {
     ///
     /// # Errors
     /// [`Error::Timeout`] with the end of its output when the limit has passed; it is killed then.
-    pub(super) fn wait(mut self) -> Result<Output> {
+    pub(in crate::scenarios) fn wait(mut self) -> Result<Output> {
         while !self.has_ended() {
             if self.since.elapsed() > self.limit {
                 self.kill();
@@ -312,22 +312,22 @@ impl Drop for Running {
 
 /// How a command ended and what it said.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(in crate::scenarios) struct Output {
     what: String,
     /// `None` after a signal.
-    pub(super) code: Option<i32>,
-    pub(super) stdout: Vec<u8>,
-    pub(super) stderr: String,
-    pub(super) took: Duration,
+    pub(in crate::scenarios) code: Option<i32>,
+    pub(in crate::scenarios) stdout: Vec<u8>,
+    pub(in crate::scenarios) stderr: String,
+    pub(in crate::scenarios) took: Duration,
 }
 
 impl Output {
-    pub(super) fn stdout(&self) -> String {
+    pub(in crate::scenarios) fn stdout(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
     /// The end of both streams, for messages.
-    pub(super) fn said(&self) -> String {
+    pub(in crate::scenarios) fn said(&self) -> String {
         let tail = |text: &str| {
             let lines: Vec<_> = text.lines().collect();
             lines[lines.len().saturating_sub(25)..].join("\n")
@@ -337,7 +337,7 @@ impl Output {
 
     /// # Errors
     /// [`Error::Expectation`] with what it said when the exit code is none of these.
-    pub(super) fn ended_with(self, codes: &[i32]) -> Result<Self> {
+    pub(in crate::scenarios) fn ended_with(self, codes: &[i32]) -> Result<Self> {
         expect(self.code.is_some_and(|code| codes.contains(&code)), || {
             let ended = self.code.map_or("a signal".to_owned(), |code| code.to_string());
             format!("`{}` ended with {ended} instead of {codes:?}\n{}", self.what, self.said())
@@ -347,7 +347,7 @@ impl Output {
 
     /// # Errors
     /// [`Error::Expectation`] when one of the words is not in what it told people (any case).
-    pub(super) fn names(self, words: &[&str]) -> Result<Self> {
+    pub(in crate::scenarios) fn names(self, words: &[&str]) -> Result<Self> {
         let said = format!("{}\n{}", self.stdout(), self.stderr).to_lowercase();
         let missing: Vec<_> = words.iter().filter(|word| !said.contains(&word.to_lowercase())).collect();
         expect(missing.is_empty(), || format!("`{}` does not name {missing:?}\n{}", self.what, self.said()))?;
@@ -356,7 +356,7 @@ impl Output {
 
     /// # Errors
     /// [`Error::Json`].
-    pub(super) fn json(&self) -> Result<serde_json::Value> {
+    pub(in crate::scenarios) fn json(&self) -> Result<serde_json::Value> {
         serde_json::from_slice(&self.stdout).map_err(Error::json(format!("the output of `{}`", self.what)))
     }
 }
@@ -365,7 +365,7 @@ impl Output {
 ///
 /// # Errors
 /// [`Error::Io`].
-pub(super) fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
+pub(in crate::scenarios) fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
     fs::write(path, content).map_err(Error::io("write", path))
 }
 
@@ -373,7 +373,7 @@ pub(super) fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Io`].
-pub(super) fn write_script(path: &Path, content: &str) -> Result<()> {
+pub(in crate::scenarios) fn write_script(path: &Path, content: &str) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     write(path, content)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755))
