@@ -1,5 +1,6 @@
 //! Stories played on a real control plane, one file each.
 
+mod charts;
 mod control_plane;
 mod plugin;
 mod spine;
@@ -26,7 +27,7 @@ impl Scenario {
 }
 
 /// Every scenario, in the order in which `all` plays them.
-pub const ALL: &[Scenario] = &[control_plane::SCENARIO, plugin::SCENARIO, spine::SCENARIO];
+pub const ALL: &[Scenario] = &[charts::SCENARIO, control_plane::SCENARIO, plugin::SCENARIO, spine::SCENARIO];
 
 #[cfg(test)]
 mod tests {

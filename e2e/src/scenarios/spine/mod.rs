@@ -26,7 +26,7 @@ use crate::{
     verdict::{Tests, expect},
 };
 use charts::Charts;
-use program::{Helm, Program};
+pub(super) use program::{Helm, Program, temporary, write};
 use teller::{Teller, Told};
 
 pub(super) const SCENARIO: super::Scenario = super::Scenario {
