@@ -58,20 +58,19 @@ fn judge(catalog: &Catalog, id: &str, case: &Case) -> Option<String> {
 }
 
 fn set_unknown(facts: &mut Facts, name: &str, why: &str) {
-    match name {
-        "nodes" => facts.nodes = Subject::unknown(why),
-        "kube-ovn" => facts.kube_ovn = Subject::unknown(why),
-        "networks" => facts.networks = Subject::unknown(why),
-        "addresses" => facts.addresses = Subject::unknown(why),
-        "services" => facts.services = Subject::unknown(why),
-        "cilium" => facts.cilium = Subject::unknown(why),
-        "multus" => facts.multus = Subject::unknown(why),
-        "workloads" => facts.workloads = Subject::unknown(why),
-        "permissions" => facts.permissions = Subject::unknown(why),
-        "tools" => facts.tools = Subject::unknown(why),
-        "conflists" => facts.conflists = Subject::unknown(why),
-        other => panic!("no case has had the fact {other} unknown yet: add it here"),
+    macro_rules! set {
+        ($($subject:literal => $field:ident),* $(,)?) => {
+            match name {
+                $($subject => facts.$field = Subject::unknown(why),)*
+                other => panic!("there is no fact {other}"),
+            }
+        };
     }
+    set!(
+        "nodes" => nodes, "kube-ovn" => kube_ovn, "networks" => networks, "cilium" => cilium, "addresses" => addresses,
+        "services" => services, "workloads" => workloads, "permissions" => permissions, "tools" => tools,
+        "conflists" => conflists, "node-os" => node_os, "intent" => intent,
+    );
 }
 
 fn as_sdk(finding: &ovncilium_core::policy::Finding) -> ovncilium_policy_sdk::Finding {
