@@ -1,5 +1,7 @@
 //! Every built-in policy, and the example, judges its cases through WebAssembly as it does natively.
 
+use std::collections::BTreeSet;
+
 use ovncilium_core::facts::{Facts, Source, Subject};
 use ovncilium_core::policy::Verdict;
 use ovncilium_policy_host::{BUILTINS, Catalog, DocumentSource, EvaluateOptions, PolicyConfig, evaluate};
@@ -21,6 +23,21 @@ fn built_in_modules_judge_their_cases_as_natively() {
         }
     }
     assert!(wrong.is_empty(), "{} of {ran} cases went wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// What a policy says where all is well, where it is not, and where it cannot know: each is shown by a case, which the test above
+/// holds to what the module really says.
+#[test]
+fn every_policy_shows_a_pass_a_failure_and_an_open_question() {
+    let mut missing = Vec::new();
+    for id in BUILTINS {
+        let cases = load_cases(policies().join("builtin").join(id).join("cases"));
+        let shown: BTreeSet<&str> =
+            cases.iter().flat_map(|(_, case)| &case.expect).map(|expected| expected.verdict.as_str()).collect();
+        let lacks = ["pass", "fail", "unknown"].into_iter().filter(|verdict| !shown.contains(verdict));
+        missing.extend(lacks.map(|verdict| format!("{id} has no case that expects `{verdict}`")));
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
 
 #[test]
