@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use crate::Mode;
 
+/// What the start hook of charts before 1.14 writes, which name no file: `cni-install.sh` (`domain/cilium.md` §2.3).
+const INSTALLED_CONF: &str = "05-cilium.conf";
+
 /// The intent of a rendered chart. In plan mode what `migrate` already knows is kept; where it says nothing,
 /// Kube-OVN's load balancer and network policy count as turned off by the plan.
 pub fn intent(stream: &Stream, mode: Mode, known: &Known<Intent>) -> Intent {
@@ -28,6 +31,8 @@ pub fn intent(stream: &Stream, mode: Mode, known: &Known<Intent>) -> Intent {
         intent.cluster_pool = pools.flat_map(str::split_whitespace).map(str::to_owned).collect();
         if let Some(path) = text(config, "write-cni-conf-when-ready") {
             path.rsplit('/').next().unwrap_or_default().clone_into(&mut intent.conf_name);
+        } else if text(config, "custom-cni-conf") == Some("false") {
+            INSTALLED_CONF.clone_into(&mut intent.conf_name);
         }
     }
     intent
@@ -74,6 +79,8 @@ mod tests {
         assert_eq!(told.cluster_pool, ["10.96.0.0/16", "10.97.0.0/16"]);
         assert_eq!(told.conf_name, "01-cilium.conflist");
         assert!(!told.turns_network_policy_off);
+        let old = b"kind: ConfigMap\nmetadata: {name: cilium-config}\ndata: {custom-cni-conf: 'false'}\n";
+        assert_eq!(intent(&Stream::parse(old).unwrap(), Mode::Gate, &unknown).conf_name, "05-cilium.conf");
         let planned = intent(&stream, Mode::Plan, &unknown);
         assert_eq!((planned.action, planned.turns_load_balancer_off), (Action::Migrate, true));
     }

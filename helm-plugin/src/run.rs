@@ -188,15 +188,17 @@ fn facts(options: &Options, environment: &Environment, source: &dyn FactsSource)
     Ok(facts)
 }
 
-/// Facts of a file must be young enough, and not from the future.
+/// Facts of a file must be young enough, each of them, and not from the future.
 fn fresh(facts: &Facts, file: &Path, max_age: Duration, now: Timestamp) -> Result<(), PostRender> {
-    let age = now.as_second().saturating_sub(facts.collected_at.as_second());
+    let ahead = facts.collected_at.as_second().saturating_sub(now.as_second());
+    let age = now.as_second().saturating_sub(facts.oldest().as_second());
     let limit = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
     // Clocks of two machines differ by a little.
     let cause = if age > limit {
-        format!("{} was collected {} ago, more than the limit of {}", file.display(), span(age), span(limit))
-    } else if age < -300 {
-        format!("{} was collected {} in the future, one of the clocks is wrong", file.display(), span(-age))
+        let what = if facts.oldest() < facts.collected_at { "holds facts that were read" } else { "was collected" };
+        format!("{} {what} {} ago, more than the limit of {}", file.display(), span(age), span(limit))
+    } else if ahead > 300 {
+        format!("{} was collected {} in the future, one of the clocks is wrong", file.display(), span(ahead))
     } else {
         return Ok(());
     };

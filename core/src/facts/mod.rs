@@ -176,6 +176,12 @@ macro_rules! subjects {
                 unknowns
             }
 
+            /// When the oldest of what is known was read; when collection ended, if nothing is known or no subject says it.
+            pub fn oldest(&self) -> jiff::Timestamp {
+                let read = [$(self.$field.value.known().and(self.$field.observed_at)),*];
+                read.into_iter().flatten().fold(self.collected_at, jiff::Timestamp::min)
+            }
+
             /// Digest of the values alone: the same cluster read twice gives the same digest.
             pub fn digest(&self) -> Digest {
                 let values = [$(($name, Digest::of_json(&self.$field.value).ok())),*];
