@@ -25,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ovncilium-cluster",
             "ovncilium-sim",
             "ovncilium-helm-plugin",
+            "dev:ovncilium-policy-sdk",
         ],
     ),
     // Plays clusters with the actors of the simulation; judges by the plan's words and the audit log.
