@@ -30,11 +30,6 @@ const EXCEPTIONS: &[Exception] = &[
         because: "it is the question, not a fact: with no name nobody asks whether that name sorts first",
     },
     Exception {
-        taken: "intent/cilium_version",
-        gains: &["gate", "node-kernel: gate", "node-kernel: passes", "node-kernel/kernel-minimum"],
-        because: "it is the question, not a fact: with no target the newest known minimum counts",
-    },
-    Exception {
         taken: "conflists/nodes/*/files/*/name",
         gains: &[
             "cni-conf-order: gate",
@@ -43,6 +38,16 @@ const EXCEPTIONS: &[Exception] = &[
             "cni-conf-order/no-leftovers",
         ],
         because: "a directory has no file without a name",
+    },
+    Exception {
+        taken: "networks/subnets/*/not_ready",
+        gains: &["kube-ovn-health: passes", "kube-ovn-health/subnets-ready"],
+        because: "it is the complaint of a subnet; one that has none is ready, and the rule is a warning",
+    },
+    Exception {
+        taken: "kube-ovn/installations/*/controller/flags/pod-nic-type",
+        gains: &["veth-only: gate", "veth-only: passes", "veth-only/default-veth"],
+        because: "a flag that is not given has its default, a veth pair",
     },
 ];
 
@@ -195,7 +200,7 @@ fn the_starts_hold_every_field_and_every_verdict() {
     assert!(hollow.is_empty(), "full() has nothing in {}: fill it, so that it can be taken away", hollow.join(", "));
     for start in clusters() {
         let gate = ask(&start.facts, Some(&start.stream)).gate();
-        let open = matches!(start.name.as_str(), "example" | "old helm");
+        let open = matches!(start.name.as_str(), "example" | "old helm" | "future Cilium");
         assert_eq!(gate == Gate::Open, open, "{}", start.name);
     }
 }

@@ -17,7 +17,7 @@ const PATH: &str = "policies/verdicts/kube-ovn.tsv";
 const FACTS: [&str; 14] = [
     "namespace",
     "version",
-    "owner",
+    "owned_by",
     "enable_lb",
     "enable_np",
     "enable_lb_svc",
@@ -114,7 +114,7 @@ fn facts(file: &Path) -> Vec<String> {
     FACTS
         .iter()
         .map(|column| match *column {
-            "owner" => owner.clone(),
+            "owned_by" => owner.clone(),
             "namespace" | "version" => cell(&format!("/{column}")),
             "enable_lb" | "enable_np" | "enable_lb_svc" | "flags_in" => cell(&format!("/controller/{column}")),
             column => cell(&format!("/cni/{column}")),

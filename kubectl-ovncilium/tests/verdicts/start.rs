@@ -100,9 +100,11 @@ pub(crate) fn full() -> Facts {
         one["cni"]["image_pull_secrets"] = json!(["pull"]);
         one["controller"]["flags"]["np-enforcement"] = json!("lax");
         one["controller"]["enable_lb_svc"] = json!(true);
+        one["controller"]["flags"]["pod-nic-type"] = json!("internal-port");
         let networks = known(facts, "networks");
         networks["subnets"][1]["underlay"] = json!(true);
         networks["subnets"][0]["u2o"] = json!(true);
+        networks["subnets"][0]["not_ready"] = json!("InitFailed: no gateway");
         for list in ["custom_vpcs", "vpc_dnses", "switch_lb_rules", "nat_gateways"] {
             networks[list] = json!(["one", "two"]);
         }
@@ -110,7 +112,13 @@ pub(crate) fn full() -> Facts {
         let pods = &mut known(facts, "workloads")["pods"];
         pods[0]["recycle"] = json!("never");
         let managed = json!({ "namespace": pods[1]["namespace"], "name": pods[1]["name"], "ips": ["10.16.0.9"], "state": "ready" });
+        let workloads = known(facts, "workloads");
+        workloads["ipv6_pods"] = json!(["shop/six"]);
+        workloads["other_interfaces"] = json!([{ "pod": "shop/fast", "kind": "offload-port" }]);
+        let pinned = json!(["clusterNetwork=/host/etc/cni/net.d/01-kube-ovn.conflist"]);
+        known(facts, "multus")["installations"] = json!([{ "object": "daemonset kube-system/multus", "told": pinned }]);
         let cilium = known(facts, "cilium");
+        cilium["l7_policies"] = json!([{ "object": "CiliumNetworkPolicy shop/allow", "uses": ["toFQDNs"] }]);
         cilium["installation"] = json!({
             "namespace": "kube-system", "daemonset": "cilium", "release": "cilium", "version": "1.17.2",
             "config": { "kube-proxy-replacement": "false" }, "agents": [{ "node": "worker-1", "ready": true }],

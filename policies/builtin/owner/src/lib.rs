@@ -60,9 +60,12 @@ impl Policy for OwnerPolicy {
     }
 
     fn check(_: &NoSettings, _: &Scope, context: &Context<'_>) -> Result<Vec<Finding>, String> {
-        let is_install = context.facts.get::<String>("intent", "/action") == Ok(Some("install".to_owned()));
+        let action = context.facts.require::<String>("intent", "/action");
         let mut findings = match context.facts.require::<Vec<Installation>>("kube-ovn", "/installations") {
-            _ if is_install => {
+            Ok(_) if action.is_err() => {
+                action.clone().err().map(|why| Finding::unknown(FLAGS, why)).into_iter().collect()
+            }
+            _ if action.as_deref() == Ok("install") => {
                 vec![Finding::skip(FLAGS, "a plain installation changes no flag of kube-ovn-controller")]
             }
             Ok(installations) => installations.iter().map(of_kube_ovn).collect(),

@@ -52,7 +52,11 @@ impl Policy for Permissions {
     }
 
     fn check(_: &NoSettings, _: &Scope, context: &Context<'_>) -> Result<Vec<Finding>, String> {
-        if context.facts.get::<String>("intent", "/action") == Ok(Some("install".to_owned())) {
+        let action = match context.facts.require::<String>("intent", "/action") {
+            Ok(action) => action,
+            Err(why) => return Ok(vec![Finding::unknown(RULE, why)]),
+        };
+        if action == "install" {
             return Ok(vec![Finding::skip(RULE, "a plain installation makes other requests than a migration")]);
         }
         let items: Vec<Permission> = match context.facts.require("permissions", "/items") {
