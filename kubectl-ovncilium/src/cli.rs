@@ -24,6 +24,14 @@ const AFTER: &str = "A first look, without touching anything:
 Exit codes: 0 done · 1 internal error · 2 usage · 3 policy denied · 4 could not judge · 5 paused or blocked, run again ·
 6 someone else holds the lock · 7 rolled back · 8 changes pending · 9 the cluster or a tool refused · 130/143 signal";
 
+const LINT_AFTER: &str = "The documents are judged as a post-renderer would judge them, and never printed.
+
+  helm template cilium cilium/cilium -n kube-system -f values.yaml | kubectl ovncilium lint -f -
+  kubectl ovncilium lint -f clusters/prod/cilium -o sarif > lint.sarif
+
+Exit codes: 0 allowed · 3 a policy denied · 4 could not judge: a policy could not run, a fact is unknown or too old, a file
+is no YAML, or there is no cilium-config · 2 a file cannot be read";
+
 /// The whole command line.
 #[derive(Debug, Parser)]
 #[command(name = "kubectl ovncilium", bin_name = "kubectl ovncilium", version, about = ABOUT, after_help = AFTER, max_term_width = 110)]
@@ -53,6 +61,8 @@ pub enum Command {
     Rollback(Rollback),
     /// Judge the Cilium chart's manifests between helm and the cluster (Helm calls this)
     PostRender(PostRender),
+    /// Judge rendered manifests in Git, by file and line, for pipelines without a post-renderer
+    Lint(Lint),
     /// Explain a policy: what must hold, why, and how to get there
     Explain(Explain),
 }
@@ -293,6 +303,29 @@ pub struct PostRender {
     pub policies: Policies,
 }
 
+/// `lint`.
+#[derive(Debug, Args)]
+#[command(after_help = LINT_AFTER)]
+pub struct Lint {
+    /// Rendered manifests (files, directories, - for stdin); all are judged as one stream
+    #[arg(long = "filename", short = 'f', value_name = "FILE|DIR|-", required = true, num_args = 1..)]
+    pub files: Vec<PathBuf>,
+    /// Judge with this snapshot as well; a live cluster is asked only with --context, --kubeconfig or --server
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["context", "kubeconfig", "server"])]
+    pub facts: Option<PathBuf>,
+    /// How old the snapshot may be, in minutes
+    #[arg(long, value_name = "MINUTES", default_value_t = 60)]
+    pub max_age: u64,
+    /// Show what passed as well
+    #[arg(long)]
+    pub all: bool,
+    #[command(flatten)]
+    pub policies: Policies,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: LintOutput,
+}
+
 /// `explain`.
 #[derive(Debug, Args)]
 pub struct Explain {
@@ -310,6 +343,20 @@ pub enum CheckOutput {
     Json,
     /// For CI systems
     Junit,
+}
+
+/// Formats of `lint`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LintOutput {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+    /// For CI systems
+    Junit,
+    /// For code scanning (SARIF 2.1.0)
+    Sarif,
 }
 
 /// Formats of most commands.

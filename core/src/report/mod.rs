@@ -4,13 +4,19 @@
 
 mod check;
 mod junit;
+mod lint;
 mod paint;
+mod place;
 mod plan;
+mod sarif;
 mod status;
 
 pub use check::CheckReport;
+pub use lint::{Duplicate, LintReport, Linted};
 pub use paint::{Label, Paint, Plain};
+pub use place::{Located, Place, Problem};
 pub use plan::PlanReport;
+pub use sarif::RuleText;
 pub use status::StatusReport;
 
 /// Version of all JSON reports.
