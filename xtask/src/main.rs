@@ -1,8 +1,10 @@
-//! Chores of the repository: `cargo xtask policies [--check]`, `cargo xtask gen [--check]`, `cargo xtask e2e <scenario>`.
+//! Chores of the repository: `cargo xtask policies [--check]`, `cargo xtask gen [--check]`, `cargo xtask schemas`,
+//! `cargo xtask e2e <scenario>`.
 
 mod policies;
 mod reference;
 mod run;
+mod schemas;
 
 use std::process::ExitCode;
 
@@ -14,6 +16,7 @@ usage: cargo xtask <chore>
   policies --check  build them elsewhere and compare byte for byte
   gen               write docs/reference from the program's help and its exit codes
   gen --check       compare it with what would be written
+  schemas           fetch the schemas of JUnit and SARIF and hold our reports to them (wants python3 with pip)
   e2e <scenario>    run an end-to-end scenario: the same as cargo run -p ovncilium-e2e -- <scenario>";
 
 fn main() -> ExitCode {
@@ -24,6 +27,7 @@ fn main() -> ExitCode {
         ["policies", "--check"] => policies::check(),
         ["gen"] => reference::build(),
         ["gen", "--check"] => reference::check(),
+        ["schemas"] => schemas::check(),
         ["e2e", rest @ ..] => run::cargo(&[&["run", "-p", "ovncilium-e2e", "--"], rest].concat(), &[]),
         _ => Err(ChoreError::Usage { usage: USAGE }),
     };

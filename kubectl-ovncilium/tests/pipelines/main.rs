@@ -9,4 +9,5 @@
 
 mod lint;
 mod recorded;
+mod schemas;
 mod support;
