@@ -47,7 +47,8 @@ fn objects<'s>(stream: &'s Stream, kind: &'s str, name: &'s str) -> impl Iterato
     all.filter(move |object| object.kind == kind && object.name == name).map(|object| object.value)
 }
 
-fn config(stream: &Stream) -> Option<&Value> {
+/// The settings of the agent, if the stream has any.
+pub(crate) fn config(stream: &Stream) -> Option<&Value> {
     objects(stream, "ConfigMap", "cilium-config").find_map(|object| object.get("data"))
 }
 

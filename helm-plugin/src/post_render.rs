@@ -1,15 +1,13 @@
 //! Stream in, stream or refusal out. Pure: no cluster, no disk, no output.
 
 use ovncilium_core::ExitCode;
-use ovncilium_core::facts::{Facts, Source, Subject};
+use ovncilium_core::facts::Facts;
 use ovncilium_core::policy::{Evaluation, Gate};
 use ovncilium_core::render::{DocumentPatch, Stream};
 
+use crate::Evaluator;
 use crate::denial::{self, Judged};
-use crate::intent::intent;
-
-/// What the policies say of facts and a stream.
-pub type Evaluator<'e> = &'e dyn Fn(&Facts, &Stream) -> Evaluation;
+use crate::judge::judge;
 
 /// What a chart is judged by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -60,10 +58,7 @@ pub fn post_render(input: &[u8], mut facts: Facts, mode: Mode, evaluate: Evaluat
             Err(error) => PostRender::refused(ExitCode::Internal, denial::unwritable(&error)),
         };
     }
-    let planned = intent(&stream, mode, &facts.intent.value);
-    facts.intent =
-        Subject { observed_at: Some(facts.collected_at), value: ovncilium_core::facts::Known::Known(planned) };
-    let evaluation = evaluate(&facts, &stream);
+    let evaluation = judge(&stream, &mut facts, mode, evaluate);
     let judged = |stream, evaluation| Judged { stream, evaluation, mode, source: &facts.source };
     let gate = evaluation.gate();
     if gate != Gate::Open {
@@ -90,11 +85,6 @@ pub fn post_render(input: &[u8], mut facts: Facts, mode: Mode, evaluate: Evaluat
     }
     let report = denial::allowed(&judged(&stream, &evaluation), patches.len());
     PostRender { stdout: Some(bytes), exit: ExitCode::Done, report }
-}
-
-/// Facts for documents alone.
-pub(crate) fn offline(now: jiff::Timestamp) -> Facts {
-    Facts::unknown(Source::Offline, now, "documents only (--offline)")
 }
 
 fn patches(evaluation: &Evaluation) -> Result<Vec<DocumentPatch>, String> {

@@ -10,10 +10,9 @@ use ovncilium_core::ExitCode;
 use ovncilium_core::facts::Facts;
 
 use crate::choose_cluster::kubeconfig;
-use crate::post_render::offline;
 use crate::{
     ClusterChoice, ClusterFlags, Environment, Evaluator, Kubeconfig, Mode, PostRender, choose_cluster, deliver, denial,
-    post_render,
+    offline, post_render,
 };
 
 /// Largest stream that is read; the largest chart known to us renders to 3 MB.
@@ -190,21 +189,26 @@ fn facts(options: &Options, environment: &Environment, source: &dyn FactsSource)
 
 /// Facts of a file must be young enough, each of them, and not from the future.
 fn fresh(facts: &Facts, file: &Path, max_age: Duration, now: Timestamp) -> Result<(), PostRender> {
+    let Some(cause) = stale(facts, file, max_age, now) else { return Ok(()) };
+    let next =
+        "collect them anew with `kubectl ovncilium snapshot`, or allow more with `--post-renderer-args=--max-age=…`";
+    Err(stop("the facts are not of now", &cause, ExitCode::CouldNotJudge, next))
+}
+
+/// Why the facts of a file do not tell what is there now: too old, or from the future.
+pub fn stale(facts: &Facts, file: &Path, max_age: Duration, now: Timestamp) -> Option<String> {
     let ahead = facts.collected_at.as_second().saturating_sub(now.as_second());
     let age = now.as_second().saturating_sub(facts.oldest().as_second());
     let limit = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
     // Clocks of two machines differ by a little.
-    let cause = if age > limit {
+    if age > limit {
         let what = if facts.oldest() < facts.collected_at { "holds facts that were read" } else { "was collected" };
-        format!("{} {what} {} ago, more than the limit of {}", file.display(), span(age), span(limit))
+        Some(format!("{} {what} {} ago, more than the limit of {}", file.display(), span(age), span(limit)))
     } else if ahead > 300 {
-        format!("{} was collected {} in the future, one of the clocks is wrong", file.display(), span(ahead))
+        Some(format!("{} was collected {} in the future, one of the clocks is wrong", file.display(), span(ahead)))
     } else {
-        return Ok(());
-    };
-    let next =
-        "collect them anew with `kubectl ovncilium snapshot`, or allow more with `--post-renderer-args=--max-age=…`";
-    Err(stop("the facts are not of now", &cause, ExitCode::CouldNotJudge, next))
+        None
+    }
 }
 
 fn span(seconds: i64) -> String {

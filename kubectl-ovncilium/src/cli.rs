@@ -38,6 +38,13 @@ Layout guide needs a ConfigMap as well, and another name for Kube-OVN's file (th
 
 Without the cluster, from a file that `kubectl ovncilium snapshot` wrote:
   kubectl ovncilium values --cilium-version 1.20.0 --facts facts.json -f values.yaml";
+const LINT_AFTER: &str = "The documents are judged as a post-renderer would judge them, and never printed.
+
+  helm template cilium cilium/cilium -n kube-system -f values.yaml | kubectl ovncilium lint -f -
+  kubectl ovncilium lint -f clusters/prod/cilium -o sarif > lint.sarif
+
+Exit codes: 0 allowed · 3 a policy denied · 4 could not judge: a policy could not run, a fact is unknown or too old, a file
+is no YAML, or there is no cilium-config · 2 a file cannot be read";
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -71,6 +78,8 @@ pub enum Command {
     /// Print the complete, minimal chart values for this cluster and this chart, each with its reason
     #[command(after_help = VALUES_HELP)]
     Values(Values),
+    /// Judge rendered manifests in Git, by file and line, for pipelines without a post-renderer
+    Lint(Lint),
     /// Explain a policy: what must hold, why, and how to get there
     Explain(Explain),
 }
@@ -366,6 +375,29 @@ pub enum LayoutChoice {
     Guide,
 }
 
+/// `lint`.
+#[derive(Debug, Args)]
+#[command(after_help = LINT_AFTER)]
+pub struct Lint {
+    /// Rendered manifests (files, directories, - for stdin); all are judged as one stream
+    #[arg(long = "filename", short = 'f', value_name = "FILE|DIR|-", required = true, num_args = 1..)]
+    pub files: Vec<PathBuf>,
+    /// Judge with this snapshot as well; a live cluster is asked only with --context, --kubeconfig or --server
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["context", "kubeconfig", "server"])]
+    pub facts: Option<PathBuf>,
+    /// How old the snapshot may be, in minutes
+    #[arg(long, value_name = "MINUTES", default_value_t = 60)]
+    pub max_age: u64,
+    /// Show what passed as well
+    #[arg(long)]
+    pub all: bool,
+    #[command(flatten)]
+    pub policies: Policies,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: LintOutput,
+}
+
 /// `explain`.
 #[derive(Debug, Args)]
 pub struct Explain {
@@ -383,6 +415,20 @@ pub enum CheckOutput {
     Json,
     /// For CI systems
     Junit,
+}
+
+/// Formats of `lint`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LintOutput {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+    /// For CI systems
+    Junit,
+    /// For code scanning (SARIF 2.1.0)
+    Sarif,
 }
 
 /// Formats of most commands.

@@ -1,11 +1,12 @@
-//! Chores of the repository: `cargo xtask policies [--check]`, `cargo xtask precompile`,
-//! `cargo xtask gen [--check]`, `cargo xtask dist`, `cargo xtask e2e <scenario>`.
+//! Chores of the repository: `cargo xtask policies [--check]`, `cargo xtask precompile`, `cargo xtask gen [--check]`,
+//! `cargo xtask schemas`, `cargo xtask dist`, `cargo xtask e2e <scenario>`.
 
 mod dist;
 mod policies;
 mod precompile;
 mod reference;
 mod run;
+mod schemas;
 mod versions;
 
 use std::path::Path;
@@ -23,6 +24,7 @@ usage: cargo xtask <chore>
   gen --check       compare it with what would be written
   dist [--binary FILE] [--out DIR]
                     make the archives for krew and Helm, of a release build or of FILE, in target/dist or DIR
+  schemas           fetch the schemas of JUnit and SARIF and hold our reports to them (wants python3 with pip)
   e2e <scenario>    run an end-to-end scenario: the same as cargo run -p ovncilium-e2e -- <scenario>";
 
 fn main() -> ExitCode {
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         ["gen"] => reference::build(),
         ["gen", "--check"] => reference::check(),
         ["dist", rest @ ..] => dist(rest),
+        ["schemas"] => schemas::check(),
         ["e2e", rest @ ..] => run::cargo(&[&["run", "-p", "ovncilium-e2e", "--"], rest].concat(), &[]),
         _ => Err(ChoreError::Usage { usage: USAGE }),
     };

@@ -50,7 +50,7 @@ pub enum ManifestError {
         /// The file.
         file: String,
         /// Line of the first action, from 1.
-        line: usize,
+        line: u32,
     },
     /// A shell script, whose manifests exist only after it ran.
     #[error("{file}: an install script makes its manifests when it runs, from variables that are not known here")]
@@ -155,11 +155,15 @@ fn read_file(file: &File<'_>, found: &mut Found) -> Result<(), ManifestError> {
     Ok(())
 }
 
-/// Whether a file that is not YAML is one because it is a template: an action at the start of a line's content.
-fn template(file: &File<'_>) -> Option<ManifestError> {
-    let text = std::str::from_utf8(file.content).ok()?;
+/// Line of the first action of a file that is not YAML because it is a template, from 1.
+pub fn template_line(content: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(content).ok()?;
     let action = text.lines().position(|line| line.contains("{{-") || line.contains("{{ ") || line.contains("{{."))?;
-    Some(ManifestError::Template { file: file.name.to_owned(), line: action + 1 })
+    u32::try_from(action + 1).ok()
+}
+
+fn template(file: &File<'_>) -> Option<ManifestError> {
+    Some(ManifestError::Template { file: file.name.to_owned(), line: template_line(file.content)? })
 }
 
 fn read_json(file: &File<'_>, found: &mut Found) -> Result<(), ManifestError> {

@@ -1,5 +1,6 @@
 //! One document of a stream: its bytes, its origin, and its value as Kubernetes sees it.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -47,6 +48,23 @@ pub struct Object<'d> {
     pub name: &'d str,
     /// The whole object.
     pub value: &'d Value,
+}
+
+/// Where the values of a document stand, by JSON pointer.
+#[derive(Debug, Clone, Default)]
+pub struct Lines(HashMap<String, u32>);
+
+impl Lines {
+    /// As [`Document::line_of`].
+    pub fn of(&self, pointer: &str) -> Option<u32> {
+        let mut at = pointer;
+        loop {
+            if let Some(line) = self.0.get(at) {
+                return Some(*line);
+            }
+            at = &at[..at.rfind('/')?];
+        }
+    }
 }
 
 impl Object<'_> {
@@ -167,14 +185,19 @@ impl Document {
     /// Line of the value at a JSON pointer, in the stream, from 1; of the nearest value above it when it is
     /// not there or came from an alias.
     pub fn line_of(&self, pointer: &str) -> Option<u32> {
-        let lines = compose::compose(self.text(), self.first_line, true).ok()?.lines?;
-        let mut at = pointer;
-        loop {
-            if let Some(line) = lines.get(at) {
-                return Some(*line);
-            }
-            at = &at[..at.rfind('/')?];
-        }
+        self.lines().of(pointer)
+    }
+
+    /// Lines of all values. Reads the document anew: for many pointers ask once.
+    pub fn lines(&self) -> Lines {
+        let composed = compose::compose(self.text(), self.first_line, true);
+        Lines(composed.ok().and_then(|composed| composed.lines).unwrap_or_default())
+    }
+
+    /// Line of the first content, after leading comments and blank lines, in the stream, from 1.
+    pub fn content_line(&self) -> u32 {
+        let leading = split::leading(self.text()).matches('\n').count();
+        self.first_line.saturating_add(u32::try_from(leading).unwrap_or(u32::MAX))
     }
 
     /// `kind namespace/name`, for messages.

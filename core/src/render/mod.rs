@@ -18,7 +18,7 @@ mod stream;
 mod write;
 
 pub use compose::{DuplicateKey, YamlError};
-pub use document::{Document, HELM4_FILENAME, Object};
+pub use document::{Document, HELM4_FILENAME, Lines, Object};
 pub use error::{Origin, RenderError};
 pub use stream::{Dialect, Stream};
 pub use write::DocumentPatch;

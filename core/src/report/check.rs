@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{Label, Paint, SCHEMA, junit};
+use super::{Label, Located, Paint, SCHEMA, junit};
 use crate::facts::{Facts, Source};
 use crate::policy::{Evaluation, Fault, Finding, Gate, ModuleRun, Severity, Verdict};
 use crate::{Digest, ExitCode, NextStep};
@@ -24,8 +24,8 @@ pub struct CheckReport {
     pub unknown: Vec<UnknownFact>,
     /// Modules that ran.
     pub modules: Vec<ModuleRun>,
-    /// Their findings.
-    pub findings: Vec<Finding>,
+    /// Their findings; about an object of manifests with its file and line.
+    pub findings: Vec<Located>,
     /// Modules that could not judge.
     pub faults: Vec<Fault>,
     /// What follows.
@@ -58,7 +58,7 @@ impl CheckReport {
                 .map(|(subject, reason)| UnknownFact { subject: subject.to_owned(), reason: reason.to_owned() })
                 .collect(),
             modules: evaluation.modules,
-            findings: evaluation.findings,
+            findings: evaluation.findings.into_iter().map(Located::from).collect(),
             faults: evaluation.faults,
             gate,
             exit_code: gate.exit_code() as u8,
@@ -90,9 +90,9 @@ impl CheckReport {
     }
 
     fn module_text(&self, out: &mut String, paint: &dyn Paint, module: &ModuleRun, all: bool) {
-        let mine: Vec<&Finding> =
+        let mine: Vec<&Located> =
             self.findings.iter().filter(|f| f.policy == module.policy && f.module == module.module).collect();
-        let concerns: Vec<&&Finding> =
+        let concerns: Vec<&&Located> =
             mine.iter().filter(|f| matches!(f.verdict, Verdict::Fail | Verdict::Unknown)).collect();
         let passed = mine.iter().filter(|f| f.verdict == Verdict::Pass).count();
         let digest = paint.paint(Label::Dim, &format!("sha256:{}…", module.module.short()));
@@ -145,11 +145,11 @@ impl CheckReport {
 
     /// The report as JUnit XML: one test case per finding.
     pub fn junit(&self) -> String {
-        junit::write("ovncilium check", &self.findings, &self.faults)
+        junit::write("ovncilium check", &self.findings, &self.faults, &[])
     }
 }
 
-fn mark(finding: &Finding) -> (Label, &'static str) {
+pub(super) fn mark(finding: &Finding) -> (Label, &'static str) {
     match (finding.verdict, finding.severity) {
         (Verdict::Pass, _) => (Label::Good, "√"),
         (Verdict::Skip, _) => (Label::Dim, "-"),
@@ -168,7 +168,7 @@ fn rank(label: Label) -> u8 {
     }
 }
 
-fn finding_text(out: &mut String, paint: &dyn Paint, finding: &Finding) {
+fn finding_text(out: &mut String, paint: &dyn Paint, finding: &Located) {
     let (label, mark) = mark(finding);
     let _ = writeln!(out, "    {} {}", paint.paint(label, mark), finding.title);
     let subject = finding.subject.as_deref().map(|s| format!("{s}: ")).unwrap_or_default();

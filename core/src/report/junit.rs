@@ -1,31 +1,36 @@
-//! JUnit XML, as CI systems read it.
+//! JUnit XML, as CI systems read it: Jenkins's `junit-10.xsd`, with PHPUnit's `file` and `line`, which GitLab reads too.
 
 use std::fmt::Write as _;
 
-use crate::policy::{Fault, Finding, Severity, Verdict};
+use super::place::{Located, Place, Problem};
+use crate::policy::{Fault, Severity, Verdict};
 
-/// One suite: a case per finding, an error per fault.
-pub(super) fn write(suite: &str, findings: &[Finding], faults: &[Fault]) -> String {
+/// One suite: a case per finding, an error per fault and per input that could not be judged.
+pub(super) fn write(suite: &str, findings: &[Located], faults: &[Fault], problems: &[Problem]) -> String {
     let failures = findings.iter().filter(|f| f.denies() || f.is_open()).count();
     let skipped = findings.iter().filter(|f| f.verdict == Verdict::Skip).count();
+    let errors = faults.len() + problems.len();
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let _ = writeln!(
         out,
-        "<testsuite name=\"{}\" tests=\"{}\" failures=\"{failures}\" errors=\"{}\" skipped=\"{skipped}\">",
+        "<testsuite name=\"{}\" tests=\"{}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\">",
         escape(suite),
-        findings.len() + faults.len(),
-        faults.len()
+        findings.len() + errors,
     );
     for finding in findings {
         let name = match &finding.subject {
             Some(subject) => format!("{} ({subject})", finding.title),
             None => finding.title.clone(),
         };
-        let _ = write!(out, "  <testcase classname=\"{}\" name=\"{}\">", escape(&finding.id()), escape(&name));
-        let text = match &finding.remedy {
+        let place = place(finding.place.as_ref());
+        let _ = write!(out, "  <testcase classname=\"{}\" name=\"{}\"{place}>", escape(&finding.id()), escape(&name));
+        let mut text = match &finding.remedy {
             Some(remedy) => format!("{}\n{remedy}", finding.message),
             None => finding.message.clone(),
         };
+        if let Some(place) = &finding.place {
+            let _ = write!(text, "\n{place}");
+        }
         match (finding.verdict, finding.severity) {
             (Verdict::Fail | Verdict::Unknown, Severity::Error) => {
                 let _ = write!(out, "<failure type=\"{}\">{}</failure>", finding.verdict, escape(&text));
@@ -40,21 +45,35 @@ pub(super) fn write(suite: &str, findings: &[Finding], faults: &[Fault]) -> Stri
         out.push_str("</testcase>\n");
     }
     for fault in faults {
-        let _ = writeln!(
-            out,
-            "  <testcase classname=\"{0}\" name=\"{0}\"><error>{1}\n{2}</error></testcase>",
-            escape(&fault.policy),
-            escape(&fault.message),
-            escape(&fault.remedy)
-        );
+        error(&mut out, &fault.policy, &fault.policy, None, &fault.message, &fault.remedy);
+    }
+    for problem in problems {
+        let name = problem.place.as_ref().map_or("the documents can be judged", |place| place.file.as_str());
+        error(&mut out, "input", name, problem.place.as_ref(), &problem.message, &problem.remedy);
     }
     out.push_str("</testsuite>\n");
     out
 }
 
+fn error(out: &mut String, class: &str, name: &str, at: Option<&Place>, message: &str, remedy: &str) {
+    let _ = writeln!(
+        out,
+        "  <testcase classname=\"{}\" name=\"{}\"{}><error>{}\n{}</error></testcase>",
+        escape(class),
+        escape(name),
+        place(at),
+        escape(message),
+        escape(remedy)
+    );
+}
+
+fn place(place: Option<&Place>) -> String {
+    place.map_or_else(String::new, |place| format!(" file=\"{}\" line=\"{}\"", escape(&place.file), place.line))
+}
+
 fn escape(text: &str) -> String {
     text.chars()
-        .filter(|c| !c.is_control() || *c == '\n')
+        .filter(|c| (!c.is_control() || *c == '\n') && !matches!(c, '\u{fffe}' | '\u{ffff}'))
         .flat_map(|c| match c {
             '<' => "&lt;".chars().collect::<Vec<_>>(),
             '>' => "&gt;".chars().collect(),
@@ -69,6 +88,6 @@ fn escape(text: &str) -> String {
 mod tests {
     #[test]
     fn text_of_modules_cannot_break_the_document() {
-        assert_eq!(super::escape("a<b>&\"c\"\u{1b}[31m\n"), "a&lt;b&gt;&amp;&quot;c&quot;[31m\n");
+        assert_eq!(super::escape("a<b>&\"c\"\u{1b}[31m\u{ffff}\n"), "a&lt;b&gt;&amp;&quot;c&quot;[31m\n");
     }
 }

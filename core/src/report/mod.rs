@@ -4,14 +4,20 @@
 
 mod check;
 mod junit;
+mod lint;
 mod paint;
+mod place;
 mod plan;
+mod sarif;
 mod status;
 mod values;
 
 pub use check::CheckReport;
+pub use lint::{Duplicate, LintReport, Linted};
 pub use paint::{Label, Paint, Plain};
+pub use place::{Located, Place, Problem};
 pub use plan::PlanReport;
+pub use sarif::RuleText;
 pub use status::StatusReport;
 pub use values::ValuesReport;
 

@@ -27,6 +27,11 @@ const PAGES: &[(&str, &str)] = &[
     ("veth-only", include_str!("../../../docs/checks/veth-only.md")),
 ];
 
+/// The page of a built-in policy.
+pub(super) fn page(policy: &str) -> Option<&'static str> {
+    PAGES.iter().find(|(known, _)| *known == policy).map(|(_, page)| *page)
+}
+
 /// One page, or the list.
 pub fn run(args: &Explain) -> Result<ExitCode, Failure> {
     let Some(wanted) = &args.policy else {
@@ -36,8 +41,8 @@ pub fn run(args: &Explain) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::Done);
     };
     let id = wanted.split('/').next().unwrap_or_default();
-    match PAGES.iter().find(|(known, _)| *known == id) {
-        Some((_, page)) => {
+    match page(id) {
+        Some(page) => {
             ui::data(page);
             Ok(ExitCode::Done)
         }

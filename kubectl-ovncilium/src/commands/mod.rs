@@ -2,6 +2,7 @@
 
 mod check;
 mod explain;
+mod lint;
 mod migrate;
 mod plan;
 mod post_render;
@@ -34,6 +35,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Rollback(args) => rollback::run(args, connection),
         Command::PostRender(args) => Ok(post_render::run(args, connection)),
         Command::Values(args) => values::run(args, connection),
+        Command::Lint(args) => lint::run(args, connection),
         Command::Explain(args) => explain::run(args),
     };
     match result {

@@ -8,7 +8,7 @@ use ovncilium_core::facts::intent::{Action, Intent};
 use ovncilium_core::facts::{Facts, Known, Source, Subject, derive, file, manifests};
 use ovncilium_core::ids::{NodeName, RunId};
 use ovncilium_core::plan::migrate::{CHAINED_CONF, NoPlan, check_permissions};
-use ovncilium_core::{Digest, ExitCode, NextStep};
+use ovncilium_core::{Digest, ExitCode};
 use ovncilium_engine::collect;
 use ovncilium_engine::node_task::TaskSettings;
 
@@ -117,21 +117,7 @@ pub fn from_file(path: &Path) -> Result<Facts, Failure> {
 /// # Errors
 /// A path that cannot be read, a file that is no manifest.
 pub fn from_manifests(paths: &[PathBuf], now: Timestamp) -> Result<Facts, Failure> {
-    let mut found = Vec::new();
-    for path in paths {
-        gather(path, &mut found)?;
-    }
-    if found.is_empty() {
-        return Err(Failure::new(
-            ExitCode::Usage,
-            "no manifests were found: the directories hold no .yaml, .yml or .json file",
-            NextStep::Edit("name files or directories with `--manifests`".to_owned()),
-        ));
-    }
-    let texts: Vec<(String, Vec<u8>)> = found
-        .iter()
-        .map(|path| Ok((path.display().to_string(), files::read(path)?)))
-        .collect::<Result<_, Failure>>()?;
+    let texts = files::read_all(paths, "--manifests")?;
     let inputs: Vec<manifests::File<'_>> =
         texts.iter().map(|(name, content)| manifests::File { name, content }).collect();
     let inventory = manifests::read(&inputs).map_err(|error| {
@@ -142,34 +128,6 @@ pub fn from_manifests(paths: &[PathBuf], now: Timestamp) -> Result<Facts, Failur
     let mut facts = derive::derive(&inventory, source, now);
     facts.tools = Subject::unknown("manifests do not tell which helm will be used");
     Ok(facts)
-}
-
-fn gather(path: &Path, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
-    if path == Path::new("-") || !path.is_dir() {
-        found.push(path.to_owned());
-        return Ok(());
-    }
-    let unreadable = |error: std::io::Error| {
-        Failure::new(
-            ExitCode::Usage,
-            format!("{} cannot be read: {error}", path.display()),
-            NextStep::Edit("check the path".to_owned()),
-        )
-    };
-    let mut entries = std::fs::read_dir(path)
-        .map_err(unreadable)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(unreadable)?;
-    entries.sort();
-    for entry in entries {
-        let is_manifest =
-            entry.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));
-        if entry.is_dir() || is_manifest {
-            gather(&entry, found)?;
-        }
-    }
-    Ok(())
 }
 
 /// Say what is asked for. A migration turns network policy and load balancing off itself, at its safe moment.

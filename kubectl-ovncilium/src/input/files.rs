@@ -1,7 +1,7 @@
 //! Reading the files that the operator names, and writing those asked for.
 
 use std::io::{Read, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ovncilium_core::{ExitCode, NextStep};
 
@@ -55,6 +55,53 @@ pub fn read_text(path: &Path) -> Result<String, Failure> {
             NextStep::Edit("check that it is the file you mean".to_owned()),
         )
     })
+}
+
+/// Names and bytes of files, of stdin for `-`, and of the YAML and JSON files in directories, in the order of names.
+///
+/// # Errors
+/// A path that cannot be read; directories without such a file, which `flag` named.
+pub fn read_all(paths: &[PathBuf], flag: &str) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let mut found = Vec::new();
+    for path in paths {
+        gather(path, &mut found)?;
+    }
+    if found.is_empty() {
+        return Err(Failure::new(
+            ExitCode::Usage,
+            "no manifests were found: the directories hold no .yaml, .yml or .json file",
+            NextStep::Edit(format!("name files or directories with `{flag}`")),
+        ));
+    }
+    found.iter().map(|path| Ok((path.display().to_string(), read(path)?))).collect()
+}
+
+fn gather(path: &Path, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
+    if path == Path::new("-") || !path.is_dir() {
+        found.push(path.to_owned());
+        return Ok(());
+    }
+    let unreadable = |error: std::io::Error| {
+        Failure::new(
+            ExitCode::Usage,
+            format!("{} cannot be read: {error}", path.display()),
+            NextStep::Edit("check the path".to_owned()),
+        )
+    };
+    let mut entries = std::fs::read_dir(path)
+        .map_err(unreadable)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(unreadable)?;
+    entries.sort();
+    for entry in entries {
+        let is_manifest =
+            entry.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));
+        if entry.is_dir() || is_manifest {
+            gather(&entry, found)?;
+        }
+    }
+    Ok(())
 }
 
 /// Write a file whole or not at all; `-` is stdout.
