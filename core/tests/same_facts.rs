@@ -276,6 +276,8 @@ fn without_the_writing(mut one: Installation) -> Installation {
     one.controller.container = 0;
     one.controller.flags_in = String::new();
     one.controller.flags_list = Vec::new();
+    // How far it is rolled out is told by a cluster alone.
+    one.components.clear();
     // Flags that are not there have their default, which is told by the fields made from them.
     for (flag, default) in [("enable-lb", "true"), ("enable-np", "true"), ("enable-lb-svc", "false")] {
         one.controller.flags.entry(flag.to_owned()).or_insert_with(|| default.to_owned());

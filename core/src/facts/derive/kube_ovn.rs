@@ -96,9 +96,15 @@ fn components(found: &Installation, deployments: &[&Value], sets: &[&Value]) -> 
         let known = [found.controller.name.as_str(), found.cni.name.as_str()];
         namespace(object) == found.namespace && (known.contains(&name(object)) || COMPONENTS.contains(&name(object)))
     };
+    // The container that counts is known of two of them; the others have one that is their own.
+    let main_image = |object: &Value| match name(object) {
+        it if it == found.controller.name => found.controller.image.clone(),
+        it if it == found.cni.name => found.cni.image.clone(),
+        _ => text(object, "/spec/template/spec/containers/0/image").to_owned(),
+    };
     let component = |kind: &str, object: &Value, desired: u32, updated: &str, ready: &str| Component {
         object: format!("{kind} {}", qualified(object)),
-        version: image::version(text(object, "/spec/template/spec/containers/0/image")),
+        version: image::version(&main_image(object)),
         desired,
         updated: number(object, updated),
         ready: number(object, ready),

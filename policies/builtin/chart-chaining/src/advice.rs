@@ -65,7 +65,7 @@ fn fact<T: serde::de::DeserializeOwned>(context: &Context<'_>, name: &str, point
     let known = |name: &&str| context.facts.get::<serde::de::IgnoredAny>(name, "/-").is_ok();
     match context.facts.require(name, pointer) {
         Ok(value) => Ok(Some(value)),
-        Err(_) if !["kube-ovn", "addresses", "workloads", "cilium"].iter().any(|name| known(&name)) => Ok(None),
+        Err(_) if !["kube-ovn", "addresses", "workloads", "cilium"].iter().any(known) => Ok(None),
         Err(why) => Err(why),
     }
 }

@@ -85,7 +85,7 @@ fn set_unknown(facts: &mut Facts, name: &str, why: &str) {
     }
     set!(
         "nodes" => nodes, "kube-ovn" => kube_ovn, "networks" => networks, "cilium" => cilium, "addresses" => addresses,
-        "services" => services, "workloads" => workloads, "permissions" => permissions, "tools" => tools,
+        "services" => services, "multus" => multus, "workloads" => workloads, "permissions" => permissions, "tools" => tools,
         "conflists" => conflists, "node-os" => node_os, "intent" => intent,
     );
 }
