@@ -5,6 +5,7 @@
 
 use ovncilium_policy_sdk::cidr::Cidr;
 use ovncilium_policy_sdk::prelude::*;
+use ovncilium_policy_sdk::version::Version;
 use serde::Deserialize;
 
 const FORWARDS: &str = "gateways-forward";
@@ -37,6 +38,7 @@ impl Policy for NatGateway {
             .scope(ScopeKind::Cluster)
             .fact("networks")
             .fact("cilium")
+            .fact("intent")
             .rule(Rule::error(FORWARDS, "no gateway pod forwards for others, or source verification is off").help(
                 "Pods of VPC NAT gateways and egress gateways forward packets of others. Cilium drops them (\"Invalid source ip\") \
                  unless daemon.enableSourceIPVerification is false (chart 1.17 and newer).",
@@ -69,12 +71,28 @@ fn of_gateways(gateways: &[String], context: &Context<'_>) -> Vec<Finding> {
     if verified.as_deref() == Some("false") {
         return vec![Finding::pass(FORWARDS).message("source verification is off")];
     }
+    let planned = match plans_it_off(context) {
+        Ok(planned) => planned,
+        Err(why) => return vec![Finding::unknown(FORWARDS, why)],
+    };
+    if planned {
+        let message = "the values of a migration turn source verification off";
+        return vec![Finding::pass(FORWARDS).message(message)];
+    }
     let of = |gateway: &String| {
         Finding::fail(FORWARDS, "it forwards packets of other pods, which Cilium would drop")
             .subject(format!("gateway/{gateway}"))
-            .remedy("remove the gateway, or chain by hand with `daemon.enableSourceIPVerification=false` (chart 1.17 and newer)")
+            .remedy("choose a chart of 1.17 or newer and set `daemon.enableSourceIPVerification=false`, or remove the gateway")
     };
     gateways.iter().map(of).collect()
+}
+
+/// Whether this is a migration, or a look before one, to a chart that can turn source verification off: its values do.
+fn plans_it_off(context: &Context<'_>) -> Result<bool, String> {
+    let action: String = context.facts.require("intent", "/action")?;
+    let version: Option<String> = context.facts.require("intent", "/cilium_version")?;
+    let can = version.as_deref().and_then(Version::parse).is_some_and(|version| version >= Version::new(1, 17, 0));
+    Ok(can && action != "install")
 }
 
 fn of_subnets(subnets: &[Subnet]) -> Vec<Finding> {
