@@ -207,7 +207,7 @@ fn observed(hubble: &str) -> (i32, String) {
 
 #[test]
 fn observe_counts_what_would_be_dropped_and_tells_reserved_identities_first() {
-    let (code, text) = observed(&format!("cat <<'END'\n{AUDITED}END"));
+    let (code, text) = observed(&format!("cat <<'END'\n{AUDITED}END\nexec tail -f /dev/null"));
     assert_eq!(code, 0, "{text}");
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(
@@ -227,9 +227,13 @@ fn observe_counts_what_would_be_dropped_and_tells_reserved_identities_first() {
 #[test]
 fn observe_that_could_not_ask_is_no_answer() {
     let (code, text) = observed("echo 'rpc error: code = Unavailable' >&2; exit 1");
-    assert_eq!((code, text.as_str()), (1, "rpc error: code = Unavailable\n"));
+    assert_eq!((code, text.as_str()), (1, "hubble ended with 1: rpc error: code = Unavailable\n"));
     assert_eq!(observed("exit 127").0, 1);
-    assert_eq!(observed("exit 0"), (0, "audited 0\n".to_owned()), "nothing was seen");
+    assert_eq!(observed("exit 0").0, 1, "it ended before its time");
+    assert_eq!(observed("exec tail -f /dev/null"), (0, "audited 0\n".to_owned()), "nothing was seen");
+    let (code, text) = observed("echo 'Nov 25 05:00:00.100 [n1]: a -> b AUDITED'; exec tail -f /dev/null");
+    assert_eq!(code, 1);
+    assert!(text.starts_with("hubble wrote what is not understood: Nov 25"), "{text}");
     let (code, text) = observed(&format!("sed -n 1p <<'END'\n{AUDITED}END\nexec tail -f /dev/null"));
     assert_eq!((code, text.lines().next()), (0, Some("audited 1")), "it follows until its time is over");
 }
@@ -239,7 +243,7 @@ fn observe_keeps_its_answer_below_the_limit_and_says_how_much_is_left() {
     let many = (0..300).map(|n| {
         format!("Nov 25 05:00:00.100: 192.168.{}.{}:40000 (ID:1677721{n}) -> 10.16.200.5:65535 (ID:16777216) policy-verdict:none INGRESS AUDITED (TCP Flags: SYN)\n", n / 200, n % 200)
     });
-    let (code, text) = observed(&format!("cat <<'END'\n{}END", many.collect::<String>()));
+    let (code, text) = observed(&format!("cat <<'END'\n{}END\nexec tail -f /dev/null", many.collect::<String>()));
     assert_eq!(code, 0);
     assert!(text.len() < 4000, "{} bytes", text.len());
     let drops = Drops::of(&Answer::parse(&text).unwrap()).unwrap();

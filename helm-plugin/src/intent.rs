@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::Mode;
 
-/// What the start hook of charts before 1.14 writes, which name no file: `cni-install.sh` (`domain/cilium.md` §2.3).
+/// What the start hook of charts before 1.14 writes, which name no file: `cni-install.sh`.
 const INSTALLED_CONF: &str = "05-cilium.conf";
 
 /// The intent of a rendered chart. In plan mode what `migrate` already knows is kept; where it says nothing,

@@ -271,6 +271,24 @@ fn a_node_that_is_gone_does_not_hold_the_way_back_up() {
 }
 
 #[test]
+fn a_node_that_was_made_again_on_the_same_disk_goes_back_too() {
+    let sim = SimCluster::example(10).unwrap();
+    let plan = migration(sim.world());
+    assert_eq!(process(&sim, Some(&plan)), Ok(Ended::Done));
+    let back = way_back(sim.world());
+    let reference = Resource::NODES.named("", "worker-2");
+    let old = sim.person().get(&reference).unwrap().unwrap();
+    let files = |sim: &SimCluster| sim.nodes().get("worker-2").unwrap().fs.files().keys().cloned().collect::<Vec<_>>();
+    assert!(files(&sim).contains(&"01-cilium.conflist".to_owned()));
+    remove_node(&sim, "worker-2");
+    let mut new = old.clone();
+    new["metadata"] = serde_json::json!({ "name": "worker-2", "labels": old["metadata"]["labels"] });
+    sim.person().create(&Resource::NODES, &new).unwrap();
+    assert_eq!(process(&sim, Some(&back)), Ok(Ended::Done));
+    assert!(!files(&sim).iter().any(|file| file.contains("cilium")), "{:?}", files(&sim));
+}
+
+#[test]
 fn a_second_operator_is_kept_out_and_a_dead_one_is_replaced() {
     let sim = SimCluster::example(4).unwrap();
     let plan = migration(sim.world());

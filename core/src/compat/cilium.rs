@@ -87,7 +87,7 @@ pub const CILIUM_MINORS: &[CiliumMinor] = &[
     CiliumMinor { minor: 12, kernel: (4, 9, 17), rhel_8: 0, conf_writer: ConfWriter::Script, node_config: None,
         forces_legacy_routing: false, envoy_daemonset: false, source: "as 1.10; charts 1.12.0 to 1.12.19" },
     CiliumMinor { minor: 13, kernel: (4, 9, 17), rhel_8: 0, conf_writer: ConfWriter::Script, node_config: Some("v2alpha1"),
-        forces_legacy_routing: true, envoy_daemonset: false, source: "as 1.10; cilium PR 20135 (routing); charts 1.13.0 to 1.13.18" },
+        forces_legacy_routing: true, envoy_daemonset: false, source: "as 1.10; cilium#20135 (routing); charts 1.13.0 to 1.13.18" },
     CiliumMinor { minor: 14, kernel: (4, 19, 57), rhel_8: 0, conf_writer: ConfWriter::Agent, node_config: Some("v2alpha1"),
         forces_legacy_routing: true, envoy_daemonset: false, source: REQUIREMENTS_14 },
     CiliumMinor { minor: 15, kernel: (4, 19, 57), rhel_8: 0, conf_writer: ConfWriter::Agent, node_config: Some("v2alpha1"),

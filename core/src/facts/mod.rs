@@ -99,7 +99,7 @@ pub enum Source {
         /// UID of the namespace `kube-system`: tells clusters apart.
         cluster: String,
     },
-    /// YAML of a Git repository or an install script: what is not in it is unknown.
+    /// YAML of a Git repository: what is not in it is unknown.
     Manifests {
         /// Paths as given.
         paths: Vec<String>,

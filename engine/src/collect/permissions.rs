@@ -58,7 +58,7 @@ pub const NEEDED: &[Needed] = &[
     needed(LIST, "networking.k8s.io", "networkpolicies", Scope::Cluster, "to say what moves to Cilium"),
     needed(LIST, "apiextensions.k8s.io", "customresourcedefinitions", Scope::Cluster, "to know what is left of Cilium"),
     needed(LIST, "kubeovn.io", "subnets", Scope::Cluster, "to know the address ranges"),
-    needed(LIST, "kubeovn.io", "vpcs", Scope::Cluster, "to know the VPCs and their load balancers"),
+    needed(&["get", "list"], "kubeovn.io", "vpcs", Scope::Cluster, "to know the VPCs and their load balancers"),
     needed(LIST, "kubeovn.io", "vpc-dnses", Scope::Cluster, "to know what needs Kube-OVN's load balancer"),
     needed(LIST, "kubeovn.io", "switch-lb-rules", Scope::Cluster, "to know what needs Kube-OVN's load balancer"),
     needed(LIST, "kubeovn.io", "vpc-nat-gateways", Scope::Cluster, "to know the NAT gateways"),
@@ -83,7 +83,13 @@ pub const NEEDED: &[Needed] = &[
         Scope::Cluster,
         "to remove Cilium's CRDs again",
     ),
-    needed(&["get", "list", "create", "update", "delete"], "", "secrets", Scope::Release, "helm: to keep its release"),
+    needed(
+        &["get", "list", "create", "update", "patch", "delete"],
+        "",
+        "secrets",
+        Scope::Release,
+        "helm: to keep its release, and certificates of the chart",
+    ),
     needed(HELM, "", "configmaps", Scope::Release, "helm: objects of the chart"),
     needed(HELM, "", "services", Scope::Release, "helm: objects of the chart"),
     needed(HELM, "", "serviceaccounts", Scope::Release, "helm: objects of the chart"),
@@ -101,6 +107,7 @@ pub const NEEDED: &[Needed] = &[
         Scope::Cluster,
         "helm: the chart grants more than most users have",
     ),
+    needed(&["bind", "escalate"], RBAC, "roles", Scope::Cluster, "helm: the chart grants more than most users have"),
 ];
 
 /// Asks for each request. An empty `kube_ovn` (not found) asks whether it is allowed in every namespace.

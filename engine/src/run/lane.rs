@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ovncilium_core::ids::NodeName;
-use ovncilium_core::plan::{Kind, Lane, Phase, Resource, Step};
+use ovncilium_core::plan::{Lane, Phase, Resource, Step};
 use serde_json::Value;
 
 use super::{Run, RunError};
@@ -139,28 +139,19 @@ impl Run<'_> {
         }
     }
 
-    /// What is left of a lane whose node is gone has nothing to be done on: its steps count as met. On the way back a node that
-    /// was made again is as good as gone: it is clean, and nothing of ours is on it.
+    /// What is left of a lane whose node is gone has nothing to be done on: its steps count as met.
     pub(super) fn pass_over(
         &mut self,
         phase: &Phase,
         state: &mut LaneState<'_>,
         tell: &mut dyn FnMut(Event),
     ) -> Result<bool, RunError> {
-        let plan = Rc::clone(&self.plan);
         let Some(name) = &state.lane.node else { return Ok(false) };
-        let planned = plan.nodes.iter().find(|node| &node.name == name).map(|node| node.uid.as_str());
-        let found = match self.world.cluster.get(&Resource::NODES.named("", name.as_str())) {
-            Ok(found) => found,
-            // The step that needs the node says what is wrong.
-            Err(_) => return Ok(false),
-        };
-        let uid = found.as_ref().and_then(|node| node.pointer("/metadata/uid")).and_then(Value::as_str);
-        let note = match uid {
-            None => "the node does not exist any more",
-            Some(uid) if plan.kind == Kind::Rollback && planned != Some(uid) => "the node was made again, and is clean",
-            Some(_) => return Ok(false),
-        };
+        // Of any other answer the step that needs the node says what is wrong.
+        if !matches!(self.world.cluster.get(&Resource::NODES.named("", name.as_str())), Ok(None)) {
+            return Ok(false);
+        }
+        let note = "the node does not exist any more";
         while let Some(step) = state.lane.steps.get(state.next) {
             if self.ledger.journal().is_done(subject(state.lane), &step.id) {
                 state.go_on();

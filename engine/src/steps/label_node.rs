@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ovncilium_core::plan::Resource;
+use ovncilium_core::plan::{Kind, Resource};
 use serde_json::{Value, json};
 
 use super::{Cx, Look, StepError, Work};
@@ -46,7 +46,11 @@ impl Work for LabelNode<'_> {
     fn act(&self, cx: &Cx<'_>, _intent: &Value) -> Result<(), StepError> {
         let reference = Resource::NODES.named("", cx.node_name()?);
         let Some(node) = cx.world.cluster.get(&reference)? else { return Ok(()) };
-        let mut patch = vec![json!({ "op": "test", "path": "/metadata/uid", "value": cx.node.map(|node| &node.uid) })];
+        let uid = match cx.plan.kind {
+            Kind::Migrate => cx.node.map(|node| node.uid.clone()),
+            Kind::Rollback => node.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned),
+        };
+        let mut patch = vec![json!({ "op": "test", "path": "/metadata/uid", "value": uid })];
         if node.pointer("/metadata/labels").is_none() {
             patch.push(json!({ "op": "add", "path": "/metadata/labels", "value": {} }));
         }

@@ -26,7 +26,7 @@ mod verify;
 
 use ovncilium_core::ids::RunId;
 use ovncilium_core::journal::{Entry, Record};
-use ovncilium_core::plan::{Action, Guard, Plan, PlannedNode, Resource, Settings, Step};
+use ovncilium_core::plan::{Action, Guard, Kind, Plan, PlannedNode, Resource, Settings, Step};
 use serde_json::Value;
 
 use crate::lock::LockError;
@@ -193,6 +193,8 @@ pub fn guard(cx: &Cx<'_>) -> Result<Result<(), String>, StepError> {
             let found = node.as_ref().and_then(|node| node.pointer("/metadata/uid")).and_then(Value::as_str);
             Ok(match found {
                 Some(found) if found == uid => Ok(()),
+                // The way back is for whatever bears the name: the disk may be the same, with our file on it.
+                Some(_) if cx.plan.kind == Kind::Rollback => Ok(()),
                 Some(_) => Err(format!("node {name} was made again since the plan was made")),
                 None => Err(format!("node {name} does not exist any more")),
             })

@@ -62,6 +62,8 @@ fn begin(args: &Migrate, access: &Access, cluster: &KubeCluster, collected: Fact
         must_fit(saved, &*charts, &collected)?;
     }
     let made = plan::make(collected, &*charts, &chart_args, &choose, &catalog, now)?;
+    // Before the policies, one of which says the same: the cluster refuses, and that has its own exit code.
+    migrate::check_permissions(&made.facts)?;
     if let Err(failure) = plan::gate(&made) {
         ui::say(&CheckReport::new(&made.facts, made.evaluation.clone()).text(&ui::Colour, false));
         return Err(failure);
@@ -76,7 +78,6 @@ fn begin(args: &Migrate, access: &Access, cluster: &KubeCluster, collected: Fact
         Err(error) => return Err(error.into()),
     };
     same_modules(&plan, &catalog)?;
-    migrate::check_permissions(&made.facts)?;
     ui::say(&PlanReport::new(&plan).text(&ui::Colour));
     ask(args.yes, "Carry this plan out?")?;
     let policies = serde_json::to_vec(&sources).map_err(|error| Failure::of(ExitCode::Internal, &error, None))?;

@@ -1,7 +1,7 @@
 //! Compiled code on disk, so that a module is compiled once per machine.
 //!
 //! The code is only ever run when the file and its directory are ours alone and its checksum holds: wasmtime itself does
-//! not notice a flipped bit in it (`domain/policy-host.md` §3.3). Everything that is wrong with the cache means compiling
+//! not notice a flipped bit in it. Everything that is wrong with the cache means compiling
 //! again; it never fails a run and never says a word.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};

@@ -1,7 +1,7 @@
 //! Kube-OVN's installations, found by what containers run.
 //!
 //! Releases differ in `command` and `args`, in which container writes the CNI configuration, and in where the
-//! directory is mounted (`domain/kube-ovn.md` §1, §2.1); what cannot be told makes the whole subject unknown.
+//! directory is mounted; what cannot be told makes the whole subject unknown.
 
 use std::collections::BTreeMap;
 

@@ -10,9 +10,8 @@ use crate::facts::multus::{Installation, Multus};
 use crate::plan::Resource;
 
 /// Flags (thin Multus) and keys of its configuration (thick Multus) that name the configuration of the first interface.
-const FLAGS: [&str; 3] = ["multus-conf-file", "multus-master-cni-file-name", "readiness-indicator-file"];
-const KEYS: [&str; 5] =
-    ["clusterNetwork", "defaultNetworks", "multusMasterCNI", "multusConfigFile", "readinessindicatorfile"];
+const FLAGS: [&str; 2] = ["multus-conf-file", "multus-master-cni-file-name"];
+const KEYS: [&str; 4] = ["clusterNetwork", "defaultNetworks", "multusMasterCNI", "multusConfigFile"];
 
 /// Every Multus.
 ///

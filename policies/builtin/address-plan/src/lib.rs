@@ -1,7 +1,7 @@
 //! `address-plan`: the range of Cilium's cluster-pool is disjoint from pod, join, service and node ranges.
 //!
 //! The pool is carved up even when chaining (`cilium_host` gets an address of it on every node), and the chart's default
-//! 10.0.0.0/8 contains Kube-OVN's 10.16.0.0/16 (`domain/cilium.md` §0.7).
+//! 10.0.0.0/8 contains Kube-OVN's 10.16.0.0/16.
 
 use ovncilium_policy_sdk::cidr::Cidr;
 use ovncilium_policy_sdk::prelude::*;

@@ -1,7 +1,7 @@
 //! `chart-chaining`: a rendered Cilium chart chains behind Kube-OVN.
 //!
 //! It chains when `cilium-config` says generic-veth, native routing, no masquerade and not exclusive; everything else
-//! is told as a warning, and as an error where facts show that it hurts (`domain/cilium.md` §0, §2.1).
+//! is told as a warning, and as an error where facts show that it hurts.
 
 mod advice;
 mod config;

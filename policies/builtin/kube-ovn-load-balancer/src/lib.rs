@@ -1,7 +1,7 @@
 //! `kube-ovn-load-balancer`: Kube-OVN's load balancer is off, or the plan turns it off and nothing depends on it.
 //!
 //! What dies with it: VpcDns, SwitchLBRule, lb-svc, Services of underlay networks, and all of them where nothing else
-//! serves Services (`domain/kube-ovn.md` §2.2).
+//! serves Services.
 
 mod blockers;
 

@@ -1,7 +1,7 @@
 //! `kube-ovn-network-policy`: Kube-OVN's NetworkPolicy enforcement is off, or the plan turns it off at its safe moment.
 //!
 //! Off too early, the cluster has no NetworkPolicy until its pods are Cilium's; on for ever, two enforcers drop each on
-//! its own (`domain/kube-ovn.md` §2.2). The safe moment is after the last pod has its CiliumEndpoint.
+//! its own. The safe moment is after the last pod has its CiliumEndpoint.
 
 use std::collections::BTreeMap;
 

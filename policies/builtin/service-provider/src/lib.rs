@@ -1,7 +1,7 @@
 //! `service-provider`: Services work without Kube-OVN's load balancer: kube-proxy or Cilium serves them on every node.
 //!
 //! When Kube-OVN's load balancer goes, pods reach ClusterIPs by the host's kube-proxy or by Cilium's replacement;
-//! without either all of them die at once (`domain/kube-ovn.md` §2.2).
+//! without either all of them die at once.
 
 use ovncilium_policy_sdk::prelude::*;
 use serde::Deserialize;
