@@ -21,6 +21,7 @@ pub mod players;
 pub mod pods;
 mod process;
 mod program;
+mod rendered;
 pub mod resources;
 pub mod scenarios;
 pub mod tools;

@@ -17,6 +17,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::spine::{Helm, Program, temporary, write};
+use crate::rendered::cilium_config;
 use crate::{
     error::{Error, Result},
     fixture::shared_dir,
@@ -129,7 +130,7 @@ fn passes(stage: &Stage<'_>, chart: &Chart, layout: &str, settled: bool) -> Resu
     write(&file, &printed)?;
     for helm in HELMS {
         let rendered = render(stage, helm, chart, &file, &[])?;
-        let config = oracle::config(&rendered);
+        let config = cilium_config(&rendered);
         oracle::chains(&config)?;
         oracle::audits(&config, !settled)?;
         oracle::keeps_out(&config, &facts::ranges(stage.dir.path())?)?;
@@ -139,7 +140,7 @@ fn passes(stage: &Stage<'_>, chart: &Chart, layout: &str, settled: bool) -> Resu
         let facts = format!("--facts={}", facts::after(stage.dir.path(), layout, settled).display());
         for judged_by in ["--offline", &facts] {
             let output = stage.program.helm(helm, &args, &[judged_by]).run()?.ended_with(&[0])?;
-            let passed = oracle::config(&output.stdout());
+            let passed = cilium_config(&output.stdout());
             expect(passed == config, || format!("{} {judged_by}: cilium-config was changed", helm.name()))?;
         }
     }

@@ -10,21 +10,6 @@ use crate::{
 /// Data of a ConfigMap.
 pub(super) type Config = BTreeMap<String, String>;
 
-/// The one-line entries of `data` of the ConfigMap `cilium-config`.
-pub(super) fn config(stream: &str) -> Config {
-    let documents = format!("\n{stream}");
-    let document = documents.split("\n---").find(|document| {
-        let lines: Vec<_> = document.lines().collect();
-        lines.contains(&"kind: ConfigMap") && lines.contains(&"  name: cilium-config")
-    });
-    let lines = document.unwrap_or_default().lines().skip_while(|line| *line != "data:").skip(1);
-    lines
-        .take_while(|line| line.is_empty() || line.starts_with([' ', '#']))
-        .filter_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with([' ', '#']))?.split_once(':'))
-        .map(|(key, value)| (key.to_owned(), value.trim().trim_matches(['"', '\'']).to_owned()))
-        .collect()
-}
-
 fn has(config: &Config, key: &str, value: &str) -> Result<()> {
     let found = config.get(key).map(String::as_str);
     expect(found == Some(value), || format!("{key} is {found:?}, not {value:?}"))

@@ -1,6 +1,6 @@
 //! Halfway: a migration that is killed while it cuts nodes over and goes back from there; one that would drop connections.
 
-use std::{thread, time::Duration};
+use std::time::Duration;
 
 use super::{
     Stage,
@@ -14,6 +14,7 @@ use crate::{
     audit::Audit,
     error::{Error, Result},
     verdict::expect,
+    wait::{self, Seen},
 };
 
 const RUN: Duration = Duration::from_secs(600);
@@ -66,17 +67,16 @@ pub(super) fn play(stage: &Stage<'_>, tell: &Teller) {
 /// Starts it and kills it in this phase of its run, as the header of its journal tells.
 fn killed_in(town: &Town, call: Call, wanted: &str) -> Result<()> {
     let mut running = call.start()?;
-    loop {
-        if phase(town)?.as_deref() == Some(wanted) {
-            running.kill();
-            return Ok(());
+    wait::until(format!("the run is in phase {wanted}"), RUN, || {
+        let found = phase(town)?;
+        if found.as_deref() == Some(wanted) {
+            return Ok(Seen::Ready(()));
         }
-        if running.has_ended() {
-            let output = running.wait()?;
-            return Err(Error::Expectation(format!("it ended before phase {wanted}: {}", output.said())));
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
+        expect(!running.has_ended(), || format!("it ended before phase {wanted}"))?;
+        Ok(Seen::NotYet(found.unwrap_or_else(|| "no run".to_owned())))
+    })?;
+    running.kill();
+    Ok(())
 }
 
 struct Node {

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fs};
 
 use super::{Stage, charts::recorded_streams, gate, teller::Teller};
+use crate::rendered::cilium_config;
 use crate::{
     error::{Error, Result},
     verdict::expect,
@@ -47,7 +48,7 @@ fn judge(stage: &Stage<'_>, stream: &[u8], must_chain: bool) -> Result<bool> {
 
 /// Whether the rendered `cilium-config` chains, by the five rules and nothing but its lines.
 fn chains(stream: &str) -> bool {
-    let config = config(stream);
+    let config = cilium_config(stream);
     let is = |key: &str, value: &str| config.get(key).is_some_and(|found| found == value);
     let native = match config.get("routing-mode") {
         Some(mode) => mode == "native",
@@ -58,21 +59,6 @@ fn chains(stream: &str) -> bool {
         && is("enable-ipv4-masquerade", "false")
         && (is("enable-ipv6-masquerade", "false") || !is("enable-ipv6", "true"))
         && !is("cni-exclusive", "true")
-}
-
-/// The one-line entries of `data` of the ConfigMap `cilium-config`.
-fn config(stream: &str) -> BTreeMap<String, String> {
-    let documents = format!("\n{stream}");
-    let document = documents.split("\n---").find(|document| {
-        let lines: Vec<_> = document.lines().collect();
-        lines.contains(&"kind: ConfigMap") && lines.contains(&"  name: cilium-config")
-    });
-    let lines = document.unwrap_or_default().lines().skip_while(|line| *line != "data:").skip(1);
-    lines
-        .take_while(|line| line.is_empty() || line.starts_with([' ', '#']))
-        .filter_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with([' ', '#']))?.split_once(':'))
-        .map(|(key, value)| (key.to_owned(), value.trim().trim_matches(['"', '\'']).to_owned()))
-        .collect()
 }
 
 #[cfg(test)]
