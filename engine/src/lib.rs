@@ -10,6 +10,7 @@ pub mod events;
 pub mod journal;
 pub mod lock;
 pub mod node_task;
+pub mod own_values;
 pub mod run;
 pub mod steps;
 pub mod world;

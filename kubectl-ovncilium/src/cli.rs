@@ -184,6 +184,9 @@ pub struct Choose {
     /// Seconds to watch between waves
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=86_400))]
     pub soak: u32,
+    /// Your own values of the chart (registry, resources, Hubble …) besides those of the migration; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub values: Vec<PathBuf>,
     /// Leave this pod as it is although it will have no endpoint; may be repeated
     #[arg(long, value_name = "NAMESPACE/POD", value_parser = pod)]
     pub leave: Vec<String>,
@@ -254,7 +257,7 @@ pub struct PlanArgs {
 #[derive(Debug, Args)]
 pub struct Migrate {
     /// Migrate the embedded pretend cluster: the same engine, nothing real is touched
-    #[arg(long, conflicts_with_all = ["plan", "chart", "chart_version", "helm"])]
+    #[arg(long, conflicts_with_all = ["plan", "chart", "chart_version", "helm", "values"])]
     pub rehearse: bool,
     /// Seed of the rehearsal: the same seed gives the same run
     #[arg(long, default_value_t = 1, requires = "rehearse", value_name = "N")]

@@ -233,6 +233,10 @@ impl Charts for SimCluster {
         self.helm()?.archive()
     }
 
+    fn own_values(&self) -> &Value {
+        &Value::Null
+    }
+
     fn render(&self, release: &str, namespace: &str, values: &Value) -> Result<String, ChartsError> {
         self.helm()?.render(release, namespace, values)
     }

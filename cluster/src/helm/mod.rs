@@ -48,6 +48,8 @@ pub struct HelmOptions {
     pub access: Option<HelmAccess>,
     /// The same cluster for us, to correct the record of a helm that was killed.
     pub cluster: Option<KubeCluster>,
+    /// Values that the operator gave besides ours; `Null` when there are none.
+    pub own_values: Value,
     /// Who judges the documents before they are installed.
     pub post_renderer: Option<PostRenderer>,
     /// Version of the API server, `v1.34.1`, that charts are rendered for.
@@ -66,6 +68,7 @@ impl HelmOptions {
             chart,
             access: None,
             cluster: None,
+            own_values: Value::Null,
             post_renderer: None,
             kube_version: None,
             time_limit: TIME_LIMIT,
@@ -157,6 +160,10 @@ impl Charts for HelmCli {
 
     fn archive(&self) -> Result<Vec<u8>, ChartsError> {
         Ok(self.opened()?.bytes.clone())
+    }
+
+    fn own_values(&self) -> &Value {
+        &self.options.own_values
     }
 
     fn render(&self, release: &str, namespace: &str, values: &Value) -> Result<String, ChartsError> {

@@ -39,6 +39,8 @@ pub struct Choices {
     pub soak_seconds: u32,
     /// Pods without owner (or told never to recycle) that may stay without endpoint, as `namespace/name`.
     pub leave: Vec<String>,
+    /// Digest of the operator's own chart values.
+    pub own_values: Option<crate::Digest>,
 }
 
 impl Default for Choices {
@@ -50,6 +52,7 @@ impl Default for Choices {
             wave_limit: 4,
             soak_seconds: 10,
             leave: Vec::new(),
+            own_values: None,
         }
     }
 }
@@ -198,6 +201,7 @@ pub fn settings(facts: &Facts, chart: &ChartRef, choices: &Choices) -> Result<Se
         controller_flags_in: installation.controller.flags_in.clone(),
         controller_flags_before: installation.controller.flags_list.clone(),
         leave: choices.leave.clone(),
+        own_values: choices.own_values,
     })
 }
 

@@ -63,4 +63,7 @@ pub struct Settings {
     pub controller_flags_before: Vec<String>,
     /// Pods that stay as they are although they will have no endpoint, as `namespace/name`.
     pub leave: Vec<String>,
+    /// Digest of the values that the operator gave besides ours ([`crate::values::own`]); they are not in the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_values: Option<Digest>,
 }

@@ -8,6 +8,7 @@
 pub mod cluster;
 pub mod explained;
 pub mod guide;
+pub mod own;
 pub mod pool;
 
 use serde_json::{Value, json};

@@ -3,17 +3,23 @@
 use ovncilium_core::Digest;
 use ovncilium_core::plan::values::values;
 use ovncilium_core::plan::{Kind, ReleaseStage, Resource};
+use ovncilium_core::values::own;
 use serde_json::{Value, json};
 
 use super::support::text;
 use super::{Cx, Look, StepError, Work};
+use crate::own_values::own_values;
 
 /// The stage.
 pub(super) struct SetRelease(pub(super) ReleaseStage);
 
 impl SetRelease {
+    /// Ours for this stage, and the operator's beside them.
     fn values(&self, cx: &Cx<'_>) -> Result<Value, StepError> {
-        values(cx.settings(), self.0).map_err(|error| StepError::Plan(error.to_string()))
+        let ours = values(cx.settings(), self.0).map_err(|error| StepError::Plan(error.to_string()))?;
+        let theirs = own_values(cx.world.charts, cx.settings(), cx.plan.kind)
+            .map_err(|error| StepError::Plan(error.to_string()))?;
+        Ok(own::merged(&theirs, &ours))
     }
 }
 

@@ -68,6 +68,9 @@ pub trait Charts {
     /// [`ChartsError::ChartMissing`].
     fn archive(&self) -> Result<Vec<u8>, ChartsError>;
 
+    /// Values that the operator gave besides ours, without empty maps; `Null` when none were given.
+    fn own_values(&self) -> &Value;
+
     /// `helm template`: the documents the chart makes of `values`. Touches no cluster.
     ///
     /// # Errors

@@ -11,12 +11,14 @@ use ovncilium_core::plan::migrate::NoPlan;
 use ovncilium_core::plan::{Kind, Plan, lint, migrate};
 use ovncilium_core::policy::{Evaluation, Gate};
 use ovncilium_core::report::{CheckReport, PlanReport};
+use ovncilium_core::values::own;
 use ovncilium_core::{ExitCode, NextStep};
 use ovncilium_engine::Charts;
 use ovncilium_engine::journal::Store;
 use ovncilium_engine::run::{Claim, Ended, claim};
 use ovncilium_engine::world::World;
 use ovncilium_policy_host::Catalog;
+use serde_json::Value;
 
 use super::plan;
 use crate::cli::{Chart, Choose, Connection, Migrate};
@@ -56,7 +58,8 @@ fn begin(args: &Migrate, access: &Access, cluster: &KubeCluster, collected: Fact
     let catalog = sources.catalog()?;
     let saved = args.plan.as_deref().map(plan::read).transpose()?;
     let (chart_args, choose) = asked(args, saved.as_ref());
-    let charts = chart::helm_for(&chart_args, Some(access), Some(&sources))?;
+    let own_values = chart::own_values(&args.choose.values)?;
+    let charts = chart::helm_for(&chart_args, own_values, Some(access), Some(&sources))?;
     let now = Timestamp::now();
     if let Some(saved) = &saved {
         must_fit(saved, &*charts, &collected)?;
@@ -108,6 +111,15 @@ fn must_fit(plan: &Plan, charts: &dyn Charts, facts: &ovncilium_core::facts::Fac
         return Err(
             ovncilium_engine::run::ClaimError::OtherCluster { planned: plan.cluster.clone(), found: cluster }.into()
         );
+    }
+    let own_values = own::without_ours(charts.own_values(), &plan.settings)
+        .map_err(|error| Failure::of(ExitCode::Usage, &error, None))?;
+    if own::digest(&own_values) != plan.settings.own_values {
+        return Err(Failure::new(
+            ExitCode::Usage,
+            "the plan was made with other --values than those given now",
+            NextStep::Edit("give the same --values as to `plan`".to_owned()),
+        ));
     }
     if let Some(broken) = lint::stale(plan, facts).first() {
         return Err(Failure::of(ExitCode::Paused, broken, Some(again())));
@@ -171,7 +183,8 @@ fn resume(
         Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| Failure::of(ExitCode::Refused, &error, None))?,
         None => policies::Sources::default(),
     };
-    let charts = travelled_chart(&store, header, &args.chart, access, Some(&sources))?;
+    let own_values = chart::own_values(&args.choose.values)?;
+    let charts = travelled_chart(&store, header, &args.chart, own_values, access, Some(&sources))?;
     let catalog = sources.catalog()?;
     same_modules(&plan, &catalog)?;
     ui::say(&PlanReport::new(&plan).text(&ui::Colour));
@@ -184,12 +197,13 @@ pub fn travelled_chart(
     store: &Store<'_>,
     header: &ovncilium_core::journal::Header,
     args: &crate::cli::Chart,
+    own_values: Value,
     access: &Access,
     sources: Option<&policies::Sources>,
 ) -> Result<chart::Helm, Failure> {
     match store.attachment(header, CHART)? {
-        Some(archive) => chart::helm_with(&archive, args.helm.as_deref(), access, sources),
-        None => chart::helm_for(args, Some(access), sources),
+        Some(archive) => chart::helm_with(&archive, own_values, args.helm.as_deref(), access, sources),
+        None => chart::helm_for(args, own_values, Some(access), sources),
     }
 }
 
@@ -209,6 +223,7 @@ fn asked(args: &Migrate, saved: Option<&Plan>) -> (Chart, Choose) {
             wave_limit: settings.wave_limit,
             soak: settings.soak_seconds,
             leave: settings.leave.clone(),
+            values: choose.values,
         };
     }
     (chart, choose)

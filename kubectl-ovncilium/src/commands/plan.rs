@@ -1,12 +1,13 @@
 //! `plan`: what a migration would do. Writes nothing to the cluster.
 
 use jiff::Timestamp;
-use ovncilium_core::ExitCode;
 use ovncilium_core::facts::intent::Action;
 use ovncilium_core::plan::migrate::NoPlan;
 use ovncilium_core::plan::{Plan, lint, migrate};
 use ovncilium_core::policy::{Evaluation, Gate};
 use ovncilium_core::report::{CheckReport, PlanReport};
+use ovncilium_core::values::own;
+use ovncilium_core::{ExitCode, NextStep};
 use ovncilium_engine::Charts;
 
 use super::json;
@@ -23,7 +24,8 @@ pub fn run(args: &PlanArgs, connection: &Connection) -> Result<ExitCode, Failure
         None => facts::live(connection, false, args.chart.helm.as_deref(), &args.choose.release_namespace)?,
     };
     let access = if args.facts.is_some() { None } else { Some(connect::resolve(connection)?) };
-    let charts = chart::helm(&args.chart, access.as_ref())?;
+    let own_values = chart::own_values(&args.choose.values)?;
+    let charts = chart::helm_for(&args.chart, own_values, access.as_ref(), None)?;
     let made = make(facts, &*charts, &args.chart, &args.choose, &catalog, Timestamp::now())?;
     if let Err(failure) = gate(&made) {
         ui::say(&CheckReport::new(&made.facts, made.evaluation.clone()).text(&ui::Colour, false));
@@ -75,13 +77,14 @@ pub fn make(
     now: Timestamp,
 ) -> Result<Made, Failure> {
     let reference = charts.chart()?;
-    let choices = migrate::Choices {
+    let mut choices = migrate::Choices {
         release: choose.release.clone(),
         release_namespace: choose.release_namespace.clone(),
         cluster_pool: chart_args.cluster_pool.clone(),
         wave_limit: choose.wave_limit,
         soak_seconds: choose.soak,
         leave: choose.leave.clone(),
+        own_values: None,
     };
     migrate::check(&facts, &reference)?;
     let settings = migrate::settings(&facts, &reference, &choices);
@@ -91,7 +94,13 @@ pub fn make(
     let plan = match settings {
         Err(error) => Err(error),
         Ok(settings) => {
-            let objects = chart::objects(charts, &settings)?;
+            let own_values = own::checked(charts.own_values(), &settings).map_err(|error| {
+                let next =
+                    NextStep::Edit("take the key out of the file; `kubectl ovncilium values` explains it".to_owned());
+                Failure::of(ExitCode::Usage, &error, Some(next))
+            })?;
+            choices.own_values = own::digest(&own_values);
+            let objects = chart::objects(charts, &settings, &own_values)?;
             migrate::migrate(&facts, &reference, &objects, &choices, policies::pins(&evaluation), now)
         }
     };
@@ -111,7 +120,7 @@ pub fn gate(made: &Made) -> Result<(), Failure> {
     Err(Failure::new(
         gate.exit_code(),
         format!("{message}; nothing was changed"),
-        ovncilium_core::NextStep::Command("kubectl ovncilium check".to_owned()),
+        NextStep::Command("kubectl ovncilium check".to_owned()),
     ))
 }
 
@@ -125,7 +134,7 @@ pub fn read(path: &std::path::Path) -> Result<Plan, Failure> {
         Failure::new(
             ExitCode::Usage,
             format!("{} is no plan of this version: {error}", path.display()),
-            ovncilium_core::NextStep::Command("kubectl ovncilium plan --chart CHART --out FILE".to_owned()),
+            NextStep::Command("kubectl ovncilium plan --chart CHART --out FILE".to_owned()),
         )
     })?;
     match lint::lint(&plan).first() {
@@ -133,7 +142,7 @@ pub fn read(path: &std::path::Path) -> Result<Plan, Failure> {
         Some(broken) => Err(Failure::of(
             ExitCode::Usage,
             broken,
-            Some(ovncilium_core::NextStep::Command("kubectl ovncilium plan --chart CHART --out FILE".to_owned())),
+            Some(NextStep::Command("kubectl ovncilium plan --chart CHART --out FILE".to_owned())),
         )),
     }
 }

@@ -10,8 +10,10 @@ use ovncilium_core::report::PlanReport;
 use ovncilium_core::{ExitCode, NextStep};
 use ovncilium_engine::Charts;
 use ovncilium_engine::journal::{Loaded, Store};
+use ovncilium_engine::own_values::own_values;
 use ovncilium_engine::run::{Claim, Ended, claim};
 use ovncilium_engine::world::World;
+use serde_json::Value;
 
 use super::migrate::{CHART, ask, finish, travelled_chart, trustworthy};
 use crate::cli::{Chart, Connection, Rollback};
@@ -36,7 +38,7 @@ pub fn run(args: &Rollback, connection: &Connection) -> Result<ExitCode, Failure
     let store = Store::new(&cluster, &namespace);
     let header = loaded.journal.header.clone();
     let flags = Chart { helm: args.helm.clone(), ..Chart::default() };
-    let charts = travelled_chart(&store, &header, &flags, &access, None)?;
+    let charts = travelled_chart(&store, &header, &flags, Value::Null, &access, None)?;
     if header.kind == Kind::Rollback && header.state != State::Done {
         ui::say(&format!("rollback {} is recorded and not finished: it goes on", header.run));
         ask(args.yes, "Go on with it?")?;
@@ -64,7 +66,9 @@ fn make(
     let settings = loaded.plan.settings.clone();
     let facts = facts::collect(cluster, access, args.helm.as_deref(), &settings.release_namespace)?;
     migrate::check_permissions(&facts)?;
-    let objects = chart::objects(charts, &settings)?;
+    let own_values =
+        own_values(charts, &settings, Kind::Rollback).map_err(|error| Failure::of(ExitCode::Refused, &error, None))?;
+    let objects = chart::objects(charts, &settings, &own_values)?;
     Ok(rollback::rollback(&facts, settings, &objects, loaded.plan.modules.clone(), Timestamp::now())?)
 }
 

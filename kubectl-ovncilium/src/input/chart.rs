@@ -1,14 +1,16 @@
 //! The chart, and the helm that drives it.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ovncilium_cluster::helm::{ChartSource, HelmCli, HelmOptions, PostRenderer};
 use ovncilium_cluster::{Access, KubeCluster};
 use ovncilium_core::plan::{ChartRef, ObjectRef, ReleaseStage, Settings, values};
 use ovncilium_core::render::Stream;
+use ovncilium_core::values::own;
 use ovncilium_core::{ExitCode, NextStep};
 use ovncilium_engine::Charts;
+use serde_json::Value;
 
 use super::policies::Sources;
 use crate::cli::Chart;
@@ -28,11 +30,17 @@ impl std::ops::Deref for Helm {
     }
 }
 
-/// Helm for the chart that the flags name; what it renders for a run is judged by the built-in modules and `sources`.
+/// Helm for the chart that the flags name, with the operator's own values; what it renders for a run is judged by the
+/// built-in modules and `sources`.
 ///
 /// # Errors
 /// No chart was named; no temporary directory.
-pub fn helm_for(args: &Chart, access: Option<&Access>, sources: Option<&Sources>) -> Result<Helm, Failure> {
+pub fn helm_for(
+    args: &Chart,
+    own_values: Value,
+    access: Option<&Access>,
+    sources: Option<&Sources>,
+) -> Result<Helm, Failure> {
     let Some(location) = &args.chart else {
         return Err(Failure::new(
             ExitCode::Usage,
@@ -41,7 +49,7 @@ pub fn helm_for(args: &Chart, access: Option<&Access>, sources: Option<&Sources>
         ));
     };
     let source = ChartSource::Location { location: location.clone(), version: args.chart_version.clone(), repo: None };
-    open_helm(source, args.helm.as_deref(), access, sources)
+    open_helm(source, own_values, args.helm.as_deref(), access, sources)
 }
 
 /// As [`helm_for`], where nothing is installed.
@@ -49,7 +57,7 @@ pub fn helm_for(args: &Chart, access: Option<&Access>, sources: Option<&Sources>
 /// # Errors
 /// As [`helm_for`].
 pub fn helm(args: &Chart, access: Option<&Access>) -> Result<Helm, Failure> {
-    helm_for(args, access, None)
+    helm_for(args, Value::Null, access, None)
 }
 
 /// Helm for a chart that travelled with a plan.
@@ -58,22 +66,25 @@ pub fn helm(args: &Chart, access: Option<&Access>) -> Result<Helm, Failure> {
 /// No temporary directory.
 pub fn helm_with(
     archive: &[u8],
+    own_values: Value,
     helm: Option<&Path>,
     access: &Access,
     sources: Option<&Sources>,
 ) -> Result<Helm, Failure> {
     let source = ChartSource::Archive { location: "the recorded run".to_owned(), bytes: archive.to_vec() };
-    open_helm(source, helm, Some(access), sources)
+    open_helm(source, own_values, helm, Some(access), sources)
 }
 
 fn open_helm(
     source: ChartSource,
+    own_values: Value,
     helm: Option<&Path>,
     access: Option<&Access>,
     sources: Option<&Sources>,
 ) -> Result<Helm, Failure> {
     let mut options = HelmOptions::new(source);
     options.helm = helm.map(Path::to_owned);
+    options.own_values = own_values;
     let directory = private_directory()?;
     if let Some(access) = access {
         let cluster = KubeCluster::connect(access)?;
@@ -117,14 +128,42 @@ pub fn open(args: &Chart, access: Option<&Access>) -> Result<ChartRef, Failure> 
     Ok(helm(args, access)?.chart()?)
 }
 
-/// Everything the chart makes at any stage of a run.
+/// The operator's own values from the files of `--values`; what a later file says wins. `Null` without files.
+///
+/// # Errors
+/// A file that cannot be read, or that is not one map.
+pub fn own_values(files: &[PathBuf]) -> Result<Value, Failure> {
+    let mut all = Value::Null;
+    for file in files {
+        let bytes = super::files::read(file)?;
+        let wrong = |why: String| {
+            Failure::new(
+                ExitCode::Usage,
+                format!("{}: {why}", file.display()),
+                NextStep::Edit("write values as for `helm --values`".to_owned()),
+            )
+        };
+        let stream = Stream::parse(&bytes).map_err(|error| wrong(error.to_string()))?;
+        for document in stream.documents() {
+            let value = document.value().map_err(wrong)?;
+            if !value.is_object() {
+                return Err(wrong("these are no values: a map is needed".to_owned()));
+            }
+            all = own::merged(&all, value);
+        }
+    }
+    Ok(own::pruned(all))
+}
+
+/// Everything the chart makes at any stage of a run with the operator's own values.
 ///
 /// # Errors
 /// The chart does not render.
-pub fn objects(charts: &dyn Charts, settings: &Settings) -> Result<Vec<ObjectRef>, Failure> {
+pub fn objects(charts: &dyn Charts, settings: &Settings, own_values: &Value) -> Result<Vec<ObjectRef>, Failure> {
     let mut objects = BTreeSet::new();
     for stage in [ReleaseStage::Staged, ReleaseStage::Everywhere, ReleaseStage::Settled] {
-        let values = values::values(settings, stage).map_err(|error| Failure::of(ExitCode::Usage, &error, None))?;
+        let ours = values::values(settings, stage).map_err(|error| Failure::of(ExitCode::Usage, &error, None))?;
+        let values = own::merged(own_values, &ours);
         let text = charts.render(&settings.release, &settings.release_namespace, &values)?;
         let stream = Stream::parse(text.as_bytes()).map_err(|error| Failure::of(ExitCode::Refused, &error, None))?;
         for document in stream.documents() {

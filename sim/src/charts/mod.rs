@@ -49,6 +49,10 @@ impl Charts for SimCharts<'_> {
         Ok(format!("pretend chart cilium {CHART_VERSION}\n").into_bytes())
     }
 
+    fn own_values(&self) -> &Value {
+        &Value::Null
+    }
+
     fn render(&self, release: &str, namespace: &str, values: &Value) -> Result<String, ChartsError> {
         let _ = release;
         let mut text = String::new();

@@ -1,0 +1,156 @@
+//! The operator's own chart values of a plan: from the command line, and from the release once a run has made it.
+
+use ovncilium_core::plan::{Kind, Settings};
+use ovncilium_core::values::own;
+use serde_json::Value;
+
+use crate::world::{Charts, ChartsError};
+
+/// Why they are not at hand.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OwnValuesError {
+    /// Neither those that were given nor those of the release are those of the plan.
+    #[error(
+        "the plan was made with chart values of {planned}, and neither --values nor release {release} has them; give the same --values again"
+    )]
+    Missing {
+        /// Their digest.
+        planned: String,
+        /// Namespace and name.
+        release: String,
+    },
+    /// Values were given to a plan that has none.
+    #[error("--values were given, but the plan was made without any; make a new plan with them")]
+    Unplanned,
+    /// Helm.
+    #[error(transparent)]
+    Charts(#[from] ChartsError),
+    /// The chart's version is not known.
+    #[error("{0}")]
+    Version(String),
+}
+
+/// The operator's own values for a plan with these settings; `Null` when it was made without any.
+///
+/// A rollback takes what the release has besides ours, whatever that is: the way back must not hang on what was changed since.
+///
+/// # Errors
+/// [`OwnValuesError`]; nothing was changed.
+pub fn own_values(charts: &dyn Charts, settings: &Settings, kind: Kind) -> Result<Value, OwnValuesError> {
+    let version = |error: ovncilium_core::compat::UnknownVersion| OwnValuesError::Version(error.to_string());
+    let kept = || -> Result<Value, OwnValuesError> {
+        let release = charts.release(&settings.release, &settings.release_namespace)?;
+        release.map_or(Ok(Value::Null), |release| own::without_ours(&release.values, settings).map_err(version))
+    };
+    if kind == Kind::Rollback {
+        return kept();
+    }
+    let given = own::without_ours(charts.own_values(), settings).map_err(version)?;
+    let Some(planned) = settings.own_values else {
+        return if given.is_null() { Ok(Value::Null) } else { Err(OwnValuesError::Unplanned) };
+    };
+    if own::digest(&given) == Some(planned) {
+        return Ok(given);
+    }
+    let kept = kept()?;
+    if own::digest(&kept) == Some(planned) {
+        return Ok(kept);
+    }
+    let release = format!("{}/{}", settings.release_namespace, settings.release);
+    Err(OwnValuesError::Missing { planned: planned.to_string(), release })
+}
+
+#[cfg(test)]
+mod tests {
+    use ovncilium_core::Digest;
+    use ovncilium_core::plan::{ChartRef, ReleaseStage, values};
+    use serde_json::json;
+
+    use super::*;
+    use crate::world::{Heartbeat, Release};
+
+    /// Only what was given and what is installed matter here.
+    struct Helm {
+        given: Value,
+        installed: Option<Value>,
+    }
+
+    impl Charts for Helm {
+        fn chart(&self) -> Result<ChartRef, ChartsError> {
+            unreachable!("not asked for")
+        }
+
+        fn archive(&self) -> Result<Vec<u8>, ChartsError> {
+            unreachable!("not asked for")
+        }
+
+        fn own_values(&self) -> &Value {
+            &self.given
+        }
+
+        fn render(&self, _: &str, _: &str, _: &Value) -> Result<String, ChartsError> {
+            unreachable!("not asked for")
+        }
+
+        fn release(&self, _: &str, _: &str) -> Result<Option<Release>, ChartsError> {
+            Ok(self.installed.clone().map(|values| Release {
+                revision: 1,
+                status: "deployed".to_owned(),
+                chart_version: "1.18.2".to_owned(),
+                values,
+            }))
+        }
+
+        fn upgrade(&self, _: &str, _: &str, _: &Value, _: &mut Heartbeat<'_>) -> Result<(), ChartsError> {
+            unreachable!("not asked for")
+        }
+
+        fn uninstall(&self, _: &str, _: &str, _: &mut Heartbeat<'_>) -> Result<(), ChartsError> {
+            unreachable!("not asked for")
+        }
+    }
+
+    fn settings(own_values: Option<Digest>) -> Settings {
+        serde_json::from_value(json!({
+            "namespace": "kube-system",
+            "chart": { "location": "c", "name": "cilium", "version": "1.18.2", "digest": Digest::of("chart") },
+            "release": "cilium", "release_namespace": "kube-system", "conf_dir": "/etc/cni/net.d",
+            "plain_conf": "01-kube-ovn.conflist", "chained_conf": "01-cilium.conflist", "network": "kube-ovn",
+            "node_image": "image", "image_pull_secrets": [], "devices": ["ovn0"], "cluster_pool": ["100.65.0.0/16"],
+            "node_count": 2, "wave_limit": 4, "soak_seconds": 0, "controller": "c", "controller_container": "c",
+            "controller_flags_in": "args", "controller_flags_before": [], "leave": [], "own_values": own_values,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn once_installed_the_release_has_them() {
+        let theirs = json!({ "image": { "useDigest": false } });
+        let settings = settings(own::digest(&theirs));
+        let ours = values::values(&settings, ReleaseStage::Staged).unwrap();
+        let given = Helm { given: theirs.clone(), installed: None };
+        assert_eq!(own_values(&given, &settings, Kind::Migrate), Ok(theirs.clone()));
+        let installed = Helm { given: Value::Null, installed: Some(own::merged(&theirs, &ours)) };
+        assert_eq!(own_values(&installed, &settings, Kind::Migrate), Ok(theirs));
+    }
+
+    #[test]
+    fn other_values_than_those_of_the_plan_are_refused() {
+        let planned = settings(own::digest(&json!({ "image": { "useDigest": false } })));
+        for (given, installed) in [(Value::Null, None), (json!({ "a": 1 }), Some(json!({ "b": 2 })))] {
+            let error = own_values(&Helm { given, installed }, &planned, Kind::Migrate).unwrap_err();
+            assert!(error.to_string().contains("give the same --values again"), "{error}");
+        }
+        let unplanned = Helm { given: json!({ "a": 1 }), installed: None };
+        assert_eq!(own_values(&unplanned, &settings(None), Kind::Migrate), Err(OwnValuesError::Unplanned));
+    }
+
+    #[test]
+    fn the_way_back_takes_what_is_there() {
+        let planned = settings(own::digest(&json!({ "image": { "useDigest": false } })));
+        let changed = Helm { given: Value::Null, installed: Some(json!({ "debug": { "enabled": true } })) };
+        assert_eq!(own_values(&changed, &planned, Kind::Rollback), Ok(json!({ "debug": { "enabled": true } })));
+        let gone = Helm { given: Value::Null, installed: None };
+        assert_eq!(own_values(&gone, &planned, Kind::Rollback), Ok(Value::Null));
+    }
+}
