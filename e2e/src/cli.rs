@@ -4,6 +4,7 @@ use std::io::Write;
 
 use crate::{
     error::explain,
+    lab::{commands, probe},
     scenarios::{ALL, Scenario},
     tools::Tools,
 };
@@ -15,10 +16,28 @@ pub enum Outcome {
     Failed,
     /// An argument names no scenario.
     Usage,
+    /// That of a program that was run in a lab.
+    Code(u8),
 }
 
 /// Builds the tools, then plays the named scenarios one after another and goes on after a failure.
 pub fn run(names: &[String], out: &mut dyn Write, err: &mut dyn Write) -> Outcome {
+    if let [lab, rest @ ..] = names
+        && lab == "lab"
+    {
+        return command_of_a_lab(rest, out, err);
+    }
+    if let [probe, rest @ ..] = names
+        && probe == "probe"
+    {
+        return match probe::run(rest) {
+            Ok(()) => Outcome::Passed,
+            Err(error) => {
+                let _reader_gone = writeln!(err, "error: {}", explain(&error));
+                Outcome::Failed
+            }
+        };
+    }
     let chosen: Option<Vec<&Scenario>> = match names {
         [all] if all == "all" => Some(ALL.iter().collect()),
         names => names.iter().map(|name| ALL.iter().find(|scenario| scenario.name == name)).collect(),
@@ -44,6 +63,17 @@ pub fn run(names: &[String], out: &mut dyn Write, err: &mut dyn Write) -> Outcom
             Outcome::Usage
         }
     }
+}
+
+fn command_of_a_lab(args: &[String], out: &mut dyn Write, err: &mut dyn Write) -> Outcome {
+    let (text, outcome) = match commands::run(args, out) {
+        Ok(Some(0)) => return Outcome::Passed,
+        Ok(Some(code)) => return Outcome::Code(u8::try_from(code).unwrap_or(1)),
+        Ok(None) => (commands::USAGE.to_owned(), Outcome::Usage),
+        Err(error) => (format!("error: {}", explain(&error)), Outcome::Failed),
+    };
+    let _reader_gone = writeln!(err, "{text}");
+    outcome
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! A real control plane on loopback: etcd, kube-apiserver, kube-controller-manager and kube-scheduler, with no kubelet.
+//! A real control plane: etcd, kube-apiserver, kube-controller-manager and kube-scheduler, on loopback or for a [`crate::lab`].
 //!
-//! Nodes are objects that a test makes; nothing runs on them unless the test says so through the API.
+//! On loopback nodes are objects that a test makes; nothing runs on them unless the test says so through the API.
 
 use std::{
     cell::Cell,
     collections::BTreeMap,
     fs,
-    net::TcpListener,
+    net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -39,12 +39,16 @@ const ATTEMPTS: usize = 3;
 pub struct Options {
     /// Users to make besides `admin`: the name is the one that the audit log will show.
     pub users: Vec<(String, Access)>,
+    /// Where the API server listens. Real kubelets reach it at an address that is not loopback, and then a node that goes quiet is
+    /// found out as in any cluster.
+    pub address: Ipv4Addr,
 }
 
 impl Default for Options {
     /// `operator`, the person at the keyboard, and `actors`, who play kubelets and Cilium; both may do everything.
     fn default() -> Self {
-        Self { users: ["operator", "actors"].map(|name| (name.to_owned(), Access::ClusterAdmin)).into() }
+        let users = ["operator", "actors"].map(|name| (name.to_owned(), Access::ClusterAdmin)).into();
+        Self { users, address: Ipv4Addr::LOCALHOST }
     }
 }
 
@@ -85,12 +89,12 @@ impl ControlPlane {
     fn try_start(tools: &Tools, options: &Options) -> Result<Self> {
         let state = StateDir::create()?;
         let logs = state.subdir("logs")?;
-        let pki = Pki::create(state.path().join("pki"), FIRST_SERVICE_ADDRESS)?;
+        let pki = Pki::create(state.path().join("pki"), &options.address.to_string(), FIRST_SERVICE_ADDRESS)?;
         let [client_port, peer_port, api_port] = free_ports()?;
-        let server = format!("https://127.0.0.1:{api_port}");
+        let server = format!("https://{}:{api_port}", options.address);
 
         let mut etcd = Process::start("etcd", etcd(tools, state.path(), client_port, peer_port), &logs)?;
-        let command = apiserver(tools, &state, &pki, client_port, api_port)?;
+        let command = apiserver(tools, &state, &pki, options.address, client_port, api_port)?;
         let mut apiserver = Process::start("kube-apiserver", command, &logs)?;
 
         let mut kubeconfigs = BTreeMap::new();
@@ -106,7 +110,7 @@ impl ControlPlane {
         let api = Api::from_kubeconfig(&kubeconfigs["admin"])?;
         wait_ready(&api, &mut etcd, &mut apiserver)?;
 
-        let command = controller_manager(tools, &pki, &kubeconfigs["kube-controller-manager"]);
+        let command = controller_manager(tools, &pki, options.address, &kubeconfigs["kube-controller-manager"]);
         let controller_manager = Process::start("kube-controller-manager", command, &logs)?;
         let command = scheduler(tools, &kubeconfigs["kube-scheduler"]);
         let scheduler = Process::start("kube-scheduler", command, &logs)?;
@@ -173,7 +177,22 @@ impl ControlPlane {
         })
     }
 
-    /// `https://127.0.0.1:<port>`.
+    /// A kubeconfig for a client of the cluster's own: a kubelet, a proxy. It may do what its name and group are bound to.
+    ///
+    /// # Errors
+    /// [`Error::Certificate`] or [`Error::Io`].
+    pub(crate) fn identity(&self, file: &str, user: &str, group: Option<&str>) -> Result<PathBuf> {
+        let path = self.state.path().join(format!("{file}.kubeconfig"));
+        self.pki.kubeconfig(&path, &self.server, user, group)?;
+        Ok(path)
+    }
+
+    /// The certificate of the authority that signs clients.
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.pki.path("ca.crt")
+    }
+
+    /// `https://<address>:<port>`.
     pub fn server(&self) -> &str {
         &self.server
     }
@@ -301,7 +320,7 @@ fn etcd(tools: &Tools, dir: &Path, client: u16, peer: u16) -> Command {
     command
 }
 
-fn apiserver(tools: &Tools, state: &StateDir, pki: &Pki, etcd: u16, port: u16) -> Result<Command> {
+fn apiserver(tools: &Tools, state: &StateDir, pki: &Pki, address: Ipv4Addr, etcd: u16, port: u16) -> Result<Command> {
     let policy = state.path().join("audit-policy.yaml");
     fs::write(&policy, audit::POLICY).map_err(Error::io("write", &policy))?;
     let file = |flag: &str, name: &str| format!("--{flag}={}", pki.path(name).display());
@@ -309,9 +328,10 @@ fn apiserver(tools: &Tools, state: &StateDir, pki: &Pki, etcd: u16, port: u16) -
     command
         .arg(format!("--etcd-servers=http://127.0.0.1:{etcd}"))
         .arg(format!("--secure-port={port}"))
-        .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
+        .args([format!("--bind-address={address}"), format!("--advertise-address={address}")])
+        .args(["--kubelet-preferred-address-types=InternalIP,Hostname"])
         // A loopback address is refused as an endpoint of the kubernetes Service.
-        .arg("--endpoint-reconciler-type=none")
+        .arg(format!("--endpoint-reconciler-type={}", if address.is_loopback() { "none" } else { "lease" }))
         .arg(format!("--service-cluster-ip-range={SERVICE_RANGE}"))
         .args([
             "--authorization-mode=Node,RBAC",
@@ -339,7 +359,7 @@ fn apiserver(tools: &Tools, state: &StateDir, pki: &Pki, etcd: u16, port: u16) -
     Ok(command)
 }
 
-fn controller_manager(tools: &Tools, pki: &Pki, kubeconfig: &Path) -> Command {
+fn controller_manager(tools: &Tools, pki: &Pki, address: Ipv4Addr, kubeconfig: &Path) -> Command {
     let mut command = Command::new(tools.kube_controller_manager());
     for flag in ["kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig"] {
         command.arg(format!("--{flag}={}", kubeconfig.display()));
@@ -355,9 +375,11 @@ fn controller_manager(tools: &Tools, pki: &Pki, kubeconfig: &Path) -> Command {
     command
         // Port 0: serves nothing, so it needs no port.
         .args(["--secure-port=0", "--leader-elect=false", "--use-service-account-credentials=true"])
-        .args(["--allocate-node-cidrs=false", "--kube-api-qps=500", "--kube-api-burst=1000", "--v=1"])
+        .args(["--allocate-node-cidrs=false", "--kube-api-qps=500", "--kube-api-burst=1000", "--v=1"]);
+    if address.is_loopback() {
         // Nobody renews the leases of pretend nodes on time on a loaded machine; they do not fail unless a test says so.
-        .args(["--node-monitor-grace-period=30m", "--node-monitor-period=1s"]);
+        command.args(["--node-monitor-grace-period=30m", "--node-monitor-period=1s"]);
+    }
     command
 }
 

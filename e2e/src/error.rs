@@ -30,6 +30,8 @@ pub enum Error {
     Json { what: String, source: serde_json::Error },
     #[error("`kubectl {args}` ended with {status}: {stderr}")]
     Kubectl { args: String, status: String, stderr: String },
+    #[error("{what} ended with {status}:\n{tail}")]
+    Script { what: String, status: String, tail: String },
     #[error("no user `{name}` was made; there are: {known}")]
     UnknownUser { name: String, known: String },
     #[error("the API server knows no {api_version} {kind}")]

@@ -1,17 +1,17 @@
 //! Other releases of Helm than the two of [`crate::tools`], listed in `e2e/tools/helms.txt` and built only when a scenario asks.
 //!
-//! Each is built from its published module with the `go.mod` and `go.sum` in it: the list's digest of the module pins all of it.
+//! Each is built from its published module.
 
 use std::{
     env, fmt, fs,
     path::{Path, PathBuf},
 };
 
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
     error::{Error, Result},
+    published::Published,
     tools::{self, Tools},
 };
 
@@ -45,7 +45,7 @@ pub fn all(tools: &Tools) -> Result<Vec<Helm>> {
         .into_iter()
         .collect::<Result<Vec<_>>>()?;
     for release in releases(LIST)? {
-        helms.push(Helm { version: parse(release.version)?, path: release.build(&go, &cache)? });
+        helms.push(Helm { version: parse(release.published.version)?, path: release.build(&go, &cache)? });
     }
     helms.sort_by_key(|helm| helm.version);
     Ok(helms)
@@ -62,10 +62,7 @@ fn parse(version: &str) -> Result<(u32, u32, u32)> {
 /// A line of the list.
 #[derive(Debug, PartialEq, Eq)]
 struct Release<'l> {
-    module: &'l str,
-    version: &'l str,
-    /// `h1:…` of the module.
-    sum: &'l str,
+    published: Published<'l>,
     replaced: Option<Replaced<'l>>,
 }
 
@@ -95,21 +92,21 @@ fn release(line: &str) -> Result<Release<'_>> {
         }
         _ => return Err(unknown()),
     };
-    Ok(Release { module: first[0], version: first[1], sum: first[2], replaced })
+    Ok(Release { published: Published { module: first[0], version: first[1], sum: first[2] }, replaced })
 }
 
 impl Release<'_> {
     fn ldflags(&self) -> String {
-        tools::helm_ldflags(self.module, self.version)
+        tools::helm_ldflags(self.published.module, self.published.version)
     }
 
     fn build(&self, go: &Path, cache: &Path) -> Result<PathBuf> {
         let mut key = Sha256::new();
         key.update(format!("{self:?}{}", self.ldflags()));
         key.update(tools::go(go, &env::temp_dir(), &["env", "GOVERSION", "GOOS", "GOARCH"])?);
-        let folder = format!("helm-{}-{}", self.version, hex::encode(key.finalize()));
+        let folder = format!("helm-{}-{}", self.published.version, hex::encode(key.finalize()));
         tools::cached(cache, &folder, &["helm"], |work| {
-            let source = self.source(go)?;
+            let source = self.published.source(go)?;
             let mut flags = vec!["build".to_owned(), "-trimpath".to_owned(), format!("-ldflags={}", self.ldflags())];
             if let Some(replaced) = &self.replaced {
                 flags.push(format!("-modfile={}", replaced.write(&source, work)?.display()));
@@ -117,21 +114,9 @@ impl Release<'_> {
             flags.push(format!("-o={}", work.join("helm").display()));
             flags.push("./cmd/helm".to_owned());
             let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-            tools::timed(&format!("helm {}", self.version), || tools::go(go, &source, &flags)).map(drop)
+            tools::timed(&format!("helm {}", self.published.version), || tools::go(go, &source, &flags)).map(drop)
         })
         .map(|folder| folder.join("helm"))
-    }
-
-    /// The module's own directory in Go's cache, which is read-only, once its digest is the one of the list.
-    fn source(&self, go: &Path) -> Result<PathBuf> {
-        let name = format!("{}@{}", self.module, self.version);
-        let said = tools::go(go, &env::temp_dir(), &["mod", "download", "-json", &name])?;
-        let said: Value = serde_json::from_slice(&said).map_err(Error::json("`go mod download -json`"))?;
-        if said["Sum"] != self.sum {
-            let message = format!("{name} has the digest {}, e2e/tools/helms.txt says {}", said["Sum"], self.sum);
-            return Err(Error::Expectation(message));
-        }
-        Ok(PathBuf::from(said["Dir"].as_str().unwrap_or_default()))
     }
 }
 
@@ -158,11 +143,15 @@ mod tests {
     #[test]
     fn the_list_reaches_from_helm_3_4_to_helm_4() {
         let releases = releases(LIST).unwrap();
-        let versions: Vec<_> = releases.iter().map(|release| parse(release.version).unwrap()).collect();
+        let versions: Vec<_> = releases.iter().map(|release| parse(release.published.version).unwrap()).collect();
         assert!(versions.is_sorted() && versions[0] < (3, 5, 0) && versions.last() > Some(&(4, 0, 0)), "{versions:?}");
         for (release, version) in releases.iter().zip(&versions) {
-            assert_eq!(release.module, format!("helm.sh/helm/v{}", version.0));
-            assert!(release.sum.starts_with("h1:") && release.sum.len() == 47, "{}", release.sum);
+            assert_eq!(release.published.module, format!("helm.sh/helm/v{}", version.0));
+            assert!(
+                release.published.sum.starts_with("h1:") && release.published.sum.len() == 47,
+                "{}",
+                release.published.sum
+            );
         }
     }
 

@@ -10,5 +10,6 @@ fn main() -> ExitCode {
         Outcome::Passed => ExitCode::SUCCESS,
         Outcome::Failed => ExitCode::from(1),
         Outcome::Usage => ExitCode::from(2),
+        Outcome::Code(code) => ExitCode::from(code),
     }
 }

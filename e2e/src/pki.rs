@@ -84,8 +84,8 @@ pub(crate) struct Pki {
 }
 
 impl Pki {
-    /// Makes everything new under `dir`. `service_address` is the first address of the Service range.
-    pub(crate) fn create(dir: PathBuf, service_address: &str) -> Result<Self> {
+    /// Makes everything new under `dir`. The server is reached at `address` and at the first address of the Service range.
+    pub(crate) fn create(dir: PathBuf, address: &str, service_address: &str) -> Result<Self> {
         fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
         let ca = Authority::new("e2e-ca")?;
         let front_proxy = Authority::new("e2e-front-proxy-ca")?;
@@ -94,7 +94,7 @@ impl Pki {
         pki.write("ca.key", &pki.ca.issuer.key().serialize_pem())?;
         pki.write("front-proxy-ca.crt", &front_proxy.certificate)?;
         let names =
-            ["localhost", "127.0.0.1", "kubernetes", "kubernetes.default", "kubernetes.default.svc", service_address];
+            ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", service_address, address];
         pki.write_identity("apiserver", &pki.ca.server(&names)?)?;
         pki.write_identity("front-proxy-client", &front_proxy.client("front-proxy-client", None)?)?;
         let kubelet_client = pki.ca.client("kube-apiserver-kubelet-client", Some("system:masters"))?;
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn makes_every_file_that_the_processes_read() {
         let dir = tempfile::tempdir().unwrap();
-        let pki = Pki::create(dir.path().join("pki"), "10.96.0.1").unwrap();
+        let pki = Pki::create(dir.path().join("pki"), "127.0.0.1", "10.96.0.1").unwrap();
         for file in ["ca.crt", "ca.key", "apiserver.crt", "apiserver.key", "front-proxy-client.key", "sa.key", "sa.pub"]
         {
             assert!(fs::read_to_string(pki.path(file)).unwrap().starts_with("-----BEGIN "), "{file}");

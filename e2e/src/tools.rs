@@ -10,6 +10,7 @@ use std::{
     time::Instant,
 };
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
@@ -34,6 +35,8 @@ const MODULES: [Module; 4] = [
             ("k8s.io/kubernetes/cmd/kube-controller-manager", "kube-controller-manager"),
             ("k8s.io/kubernetes/cmd/kube-scheduler", "kube-scheduler"),
             ("k8s.io/kubernetes/cmd/kubectl", "kubectl"),
+            ("k8s.io/kubernetes/cmd/kubelet", "kubelet"),
+            ("k8s.io/kubernetes/cmd/kube-proxy", "kube-proxy"),
         ],
         ldflags: kubernetes_ldflags,
     },
@@ -85,7 +88,7 @@ pub(crate) fn helm_ldflags(module: &str, version: &str) -> String {
 }
 
 /// The built binaries. Cheap to clone: it holds paths only.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Tools {
     kubernetes: PathBuf,
     etcd: PathBuf,
@@ -126,6 +129,14 @@ impl Tools {
 
     pub fn kubectl(&self) -> PathBuf {
         self.kubernetes.join("kubectl")
+    }
+
+    pub fn kubelet(&self) -> PathBuf {
+        self.kubernetes.join("kubelet")
+    }
+
+    pub fn kube_proxy(&self) -> PathBuf {
+        self.kubernetes.join("kube-proxy")
     }
 
     pub fn etcd(&self) -> PathBuf {

@@ -12,6 +12,7 @@ pub struct Tests<'a> {
     scenario: &'static str,
     out: &'a mut dyn Write,
     passed: usize,
+    skipped: usize,
     /// Name and explanation.
     failed: Vec<(String, String)>,
     start: Instant,
@@ -19,7 +20,7 @@ pub struct Tests<'a> {
 
 impl<'a> Tests<'a> {
     pub fn new(scenario: &'static str, out: &'a mut dyn Write) -> Self {
-        Self { scenario, out, passed: 0, failed: Vec::new(), start: Instant::now() }
+        Self { scenario, out, passed: 0, skipped: 0, failed: Vec::new(), start: Instant::now() }
     }
 
     /// Runs one test and tells the outcome; what it found is there for the tests after it, `None` when it failed.
@@ -40,6 +41,13 @@ impl<'a> Tests<'a> {
         }
     }
 
+    /// Tells that a test was not run, and why. It counts as ignored, never as passed.
+    pub fn skip(&mut self, name: &str, reason: &str) {
+        self.skipped += 1;
+        let scenario = self.scenario;
+        self.tell(format_args!("test {scenario}::{name} ... ignored, {reason}\n"));
+    }
+
     /// Tells something that is no verdict: how long it took, what was left out.
     pub fn note(&mut self, text: &str) {
         let scenario = self.scenario;
@@ -56,9 +64,10 @@ impl<'a> Tests<'a> {
             }
         }
         let word = if failed.is_empty() { "ok" } else { "FAILED" };
-        let (passed, count, seconds) = (self.passed, failed.len(), seconds(self.start.elapsed()));
+        let (passed, count, ignored) = (self.passed, failed.len(), self.skipped);
+        let seconds = seconds(self.start.elapsed());
         self.tell(format_args!(
-            "\ntest result: {word}. {passed} passed; {count} failed; 0 ignored; 0 measured; 0 filtered out; finished in {seconds}\n\n"
+            "\ntest result: {word}. {passed} passed; {count} failed; {ignored} ignored; 0 measured; 0 filtered out; finished in {seconds}\n\n"
         ));
         failed.is_empty()
     }
@@ -98,6 +107,14 @@ mod tests {
         let (passed, text) = told(|tests| assert_eq!(tests.run("begins", || Ok(7)), Some(7)));
         assert!(passed);
         assert!(text.starts_with("test story::begins ... ok\n\ntest result: ok. 1 passed; 0 failed; "), "{text}");
+    }
+
+    #[test]
+    fn what_was_not_run_is_no_pass() {
+        let (passed, text) = told(|tests| tests.skip("needs_a_lab", "no TUN devices"));
+        assert!(passed);
+        assert!(text.starts_with("test story::needs_a_lab ... ignored, no TUN devices\n"), "{text}");
+        assert!(text.contains("ok. 0 passed; 0 failed; 1 ignored; "), "{text}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::{
 pub(super) const SCENARIO: super::Scenario = super::Scenario {
     name: "control-plane",
     about: "a real control plane starts, takes the Kube-OVN fixture, and records what is done to it",
-    play,
+    play: super::Play::OnLoopback(play),
 };
 
 const LIMIT: Duration = Duration::from_secs(90);

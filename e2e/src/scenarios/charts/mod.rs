@@ -28,7 +28,7 @@ use crate::{
 pub(super) const SCENARIO: super::Scenario = super::Scenario {
     name: "charts",
     about: "values for every chart at hand, rendered by helm 3 and 4 and post-rendered; no control plane",
-    play,
+    play: super::Play::OnLoopback(play),
 };
 
 const HELMS: [Helm; 2] = [Helm::Three, Helm::Four];

@@ -25,7 +25,7 @@ use packages::Packages;
 pub(super) const SCENARIO: super::Scenario = super::Scenario {
     name: "plugin",
     about: "the plugin in every Helm from 3.4 on: installed, called, refused; two API servers in one kubeconfig",
-    play,
+    play: super::Play::OnLoopback(play),
 };
 
 fn play(tools: &Tools, tests: &mut Tests<'_>) {

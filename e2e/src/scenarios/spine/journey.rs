@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use ovncilium_core::plan::{Kind, Write};
 
+use super::super::oracle::{intents, order, plans, recycled};
 use super::{
     Stage, gate,
-    oracle::{intents, order, plans, recycled},
     program::{Call, Helm, temporary},
     teller::Teller,
     town::Town,

@@ -4,10 +4,10 @@ use std::{thread, time::Duration};
 
 use ovncilium_core::{journal::Header, plan::Kind};
 
+use super::super::oracle::{OPERATOR, intents, order, plans, recycled};
 use super::{
     Stage,
     journey::unchanged,
-    oracle::{OPERATOR, intents, order, plans, recycled},
     program::{Call, Helm},
     teller::Teller,
     town::Town,

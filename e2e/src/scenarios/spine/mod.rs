@@ -1,7 +1,7 @@
 //! The main job on a real control plane: check, plan, migrate, go back; killed, hindered, and judged by the audit log.
 //!
-//! Reading order: [`crate::program`] is the real binary, [`town`] a cluster at work, [`journey`] the whole way with one helm, [`oracle`] what
-//! proves it, [`kills`] the same way with the power going off, [`halfway`]
+//! Reading order: [`crate::program`] is the real binary, [`town`] a cluster at work, [`journey`] the whole way with one helm,
+//! [`super::oracle`] what proves it, [`kills`] the same way with the power going off, [`halfway`]
 //! ways back and stops in the middle, [`refusals`] what must not even begin, [`modules`] foreign
 //! policies, [`gate`] and [`recorded`] the post-renderer. The stories run side by side, each on a control plane of its own,
 //! since most of the time is waiting. `OVNCILIUM_SPINE=kills,helm3` plays only these.
@@ -12,7 +12,6 @@ mod halfway;
 mod journey;
 mod kills;
 mod modules;
-mod oracle;
 mod recorded;
 mod refusals;
 mod teller;
@@ -32,7 +31,7 @@ use teller::{Teller, Told};
 pub(super) const SCENARIO: super::Scenario = super::Scenario {
     name: "spine",
     about: "check, plan, migrate and roll back for real, with helm 3 and 4; killed, hindered, and judged by the audit log",
-    play,
+    play: super::Play::OnLoopback(play),
 };
 
 /// The Cilium chart of each journey; the published package where it is at hand.

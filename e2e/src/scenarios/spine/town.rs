@@ -4,10 +4,8 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use serde_json::Value;
 
-use super::{
-    oracle::OPERATOR,
-    program::{Output, Program},
-};
+use super::super::oracle::OPERATOR;
+use super::program::{Output, Program};
 use crate::{
     api::Api,
     audit::Audit,

@@ -2,19 +2,20 @@
 //!
 //! Each oracle is a function from the log to the list of what is wrong; an empty list is the proof.
 
-pub(super) mod intents;
-pub(super) mod order;
-pub(super) mod plans;
+pub(in crate::scenarios) mod intents;
+pub(in crate::scenarios) mod order;
+pub(in crate::scenarios) mod plans;
 mod pods;
-pub(super) mod recycled;
+pub(in crate::scenarios) mod recycled;
 
 use serde_json::Value;
 
 use crate::audit::Event;
 
 /// The user whose writes are judged: the person at the keyboard.
-pub(super) const OPERATOR: &str = "operator";
+pub(in crate::scenarios) const OPERATOR: &str = "operator";
 /// The user who plays kubelets, Kube-OVN and Cilium.
+#[cfg(test)]
 const ACTORS: &str = "actors";
 
 fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {

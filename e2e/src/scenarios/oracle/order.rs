@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use ovncilium_core::plan::action::CHAINED_LABEL;
 use serde_json::Value;
 
-use super::{ACTORS, OPERATOR, asked, name, pods::Moment, text, told};
+use super::{OPERATOR, asked, name, pods::Moment, text, told};
 use crate::audit::{Audit, Event};
 
 /// What is wrong about when Kube-OVN's network policy was turned off.
-pub(in super::super) fn hand_over(audit: &Audit) -> Vec<String> {
+pub(in crate::scenarios) fn hand_over(audit: &Audit) -> Vec<String> {
     let off: Vec<&Event> = audit
         .changes_by(OPERATOR)
         .filter(|event| event.resource == "deployments" && name(event) == "kube-ovn-controller")
@@ -21,7 +21,7 @@ pub(in super::super) fn hand_over(audit: &Audit) -> Vec<String> {
 }
 
 /// What is wrong about when audit mode began and ended.
-pub(in super::super) fn audit_mode(audit: &Audit) -> Vec<String> {
+pub(in crate::scenarios) fn audit_mode(audit: &Audit) -> Vec<String> {
     let modes: Vec<(&Event, &str)> = audit
         .changes_by(OPERATOR)
         .filter(|event| event.resource == "configmaps" && name(event) == "cilium-config" && event.verb != "delete")
@@ -78,7 +78,9 @@ fn first_chained(audit: &Audit) -> Option<&Event> {
 }
 
 fn first_endpoint(audit: &Audit) -> Option<&Event> {
-    audit.changes_by(ACTORS).find(|event| event.resource == "ciliumendpoints" && event.verb == "create")
+    audit
+        .iter()
+        .find(|event| event.changed_something() && event.resource == "ciliumendpoints" && event.verb == "create")
 }
 
 /// Node configurations that end audit mode on some nodes.
@@ -92,7 +94,7 @@ fn enforcing_nodes(audit: &Audit) -> impl Iterator<Item = &Event> {
 mod tests {
     use serde_json::json;
 
-    use super::super::testing::event;
+    use super::super::{ACTORS, testing::event};
     use super::*;
 
     const CONFIG: &str = "configmaps/kube-system/cilium-config";

@@ -6,7 +6,7 @@ use super::{OPERATOR, asked, text, told};
 use crate::audit::Audit;
 
 /// Evictions of a run that began at position `begun` of the log, of pods that were evicted before or were made since.
-pub(in super::super) fn too_often(audit: &Audit, begun: usize) -> Vec<String> {
+pub(in crate::scenarios) fn too_often(audit: &Audit, begun: usize) -> Vec<String> {
     let made: BTreeMap<&str, usize> = audit
         .iter()
         .enumerate()

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The last plan of this kind that was stored in the cluster.
-pub(in super::super) fn stored(audit: &Audit, kind: Kind) -> Result<Plan> {
+pub(in crate::scenarios) fn stored(audit: &Audit, kind: Kind) -> Result<Plan> {
     let stores = audit.changes_by(OPERATOR).rev().filter(|event| {
         event.resource == "configmaps" && event.verb == "create" && name(event).starts_with("ovncilium-plan-")
     });
@@ -35,7 +35,7 @@ fn decode(text: &str) -> Result<Plan> {
 }
 
 /// Changes of the operator that no write of the list covers.
-pub(in super::super) fn unlisted(audit: &Audit, writes: &[Write]) -> Vec<String> {
+pub(in crate::scenarios) fn unlisted(audit: &Audit, writes: &[Write]) -> Vec<String> {
     let listed = |event: &Event| {
         let verb = match (event.verb.as_str(), event.subresource.as_str()) {
             ("create", "eviction") => "evict",

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use ovncilium_core::plan::action::TASK_LABEL;
 use serde_json::Value;
 
-use super::{ACTORS, name, text};
+use super::{name, text};
 use crate::audit::{Audit, Event};
 
 /// One pod as far as the log tells.
@@ -37,7 +37,7 @@ impl Moment {
         for event in events {
             match event.resource.as_str() {
                 "pods" => moment.pod(event),
-                "ciliumendpoints" if event.user == ACTORS => moment.endpoint(event),
+                "ciliumendpoints" => moment.endpoint(event),
                 _ => {}
             }
         }
@@ -113,7 +113,7 @@ fn key(event: &Event) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::super::testing::event;
+    use super::super::{ACTORS, testing::event};
     use super::*;
 
     fn story() -> Vec<Event> {

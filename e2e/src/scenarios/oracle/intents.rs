@@ -19,7 +19,7 @@ use crate::audit::{Audit, Event};
 type Open = BTreeMap<String, Record>;
 
 /// Changes of the operator without an intent before them.
-pub(in super::super) fn unannounced(audit: &Audit) -> Vec<String> {
+pub(in crate::scenarios) fn unannounced(audit: &Audit) -> Vec<String> {
     let mut written = written(audit);
     written.sort_by_key(|(time, ..)| *time);
     let mut changes: Vec<&Event> = audit.changes_by(OPERATOR).filter(|event| !is_journal(event)).collect();
@@ -43,7 +43,7 @@ pub(in super::super) fn unannounced(audit: &Audit) -> Vec<String> {
 }
 
 /// How many changes there are to be announced; an oracle over nothing proves nothing.
-pub(in super::super) fn announced_changes(audit: &Audit) -> usize {
+pub(in crate::scenarios) fn announced_changes(audit: &Audit) -> usize {
     audit.changes_by(OPERATOR).filter(|event| !is_journal(event)).count()
 }
 

@@ -1,0 +1,344 @@
+//! A live migration on real nodes: Kube-OVN's cluster at work, probed all the time, chained, brought back, and chained again.
+//!
+//! Everything is real: kubelets, containerd, Kube-OVN, kube-proxy, Cilium's agents, operator and plugin as their charts deploy them
+//! ([`crate::lab`]). [`town`] is what lives there, [`watch`] looks at pods and runtimes, [`answers`] reads what was answered,
+//! [`before`] is what a node was before. Nothing here believes a word of the program under test.
+
+mod answers;
+mod before;
+mod town;
+mod watch;
+
+use std::time::{Duration, Instant};
+
+use ovncilium_core::plan::Kind;
+
+use super::{
+    Play, Scenario,
+    oracle::{intents, order, plans, recycled},
+};
+use crate::{
+    audit::Audit,
+    error::{Error, Result},
+    lab::{Lab, Stock, enter, probe},
+    objects::diff,
+    program::{Call, Helm, Output, Program},
+    verdict::{Tests, expect},
+    wait::{self, Seen},
+};
+use answers::{Answers, Window};
+use before::Before;
+use town::Town;
+use watch::Watch;
+
+pub(super) const SCENARIO: Scenario = Scenario {
+    name: "migrate",
+    about: "a live cluster of real nodes with Kube-OVN: chained under traffic, brought back, chained again",
+    play: Play::InALab(play),
+};
+
+const VALUES: &str = include_str!("../../../fixtures/lab/cilium-values.yaml");
+const RUN: Duration = Duration::from_secs(900);
+/// How long two answers may be apart when nothing happens: ten questions and the patience of one.
+const STILL: u128 = 2_000;
+
+/// The lab, and what is in it.
+struct Stage {
+    lab: Lab,
+    program: Program,
+    town: Town,
+    watch: Watch,
+    chart: String,
+    values: String,
+}
+
+/// A part of the story, by the clock.
+struct Part {
+    name: &'static str,
+    time: Window,
+    /// Where its part of the audit log begins and ends.
+    log: (usize, usize),
+}
+
+fn play(stock: Stock, tests: &mut Tests<'_>) {
+    let Some(state) = enter::inside() else { return };
+    let tools = stock.tools().clone();
+    let chart = stock.cilium_chart();
+    let mut reached = Vec::new();
+    let lab = tests.run("a_cluster_of_real_nodes_is_ready", || {
+        Lab::up(stock, &state, 2, &mut |text| reached.push(text.to_owned()))
+    });
+    for line in reached {
+        tests.note(&line);
+    }
+    let Some(lab) = lab else { return };
+    let Some(program) = tests.run("the_program_is_built", || Program::build(&tools)) else { return };
+    let Some(town) = tests.run("a_town_lives_in_it", || Town::settle(&lab, &state)) else { return };
+    let Some(chart) = tests.run("it_has_a_chart", || chart) else { return };
+    let values = state.join("values.yaml");
+    let written =
+        tests.run("its_values_are_written", || std::fs::write(&values, VALUES).map_err(Error::io("write", &values)));
+    if written.is_none() || tests.run("somebody_asks_all_the_time", || town.ask(&lab)).is_none() {
+        return;
+    }
+    let watch = Watch::begin(&lab);
+    let values = values.to_string_lossy().into_owned();
+    let stage = Stage { lab, program, town, watch, chart: chart.to_string_lossy().into_owned(), values };
+    stage.tell(tests);
+}
+
+impl Stage {
+    fn tell(&self, tests: &mut Tests<'_>) {
+        let Some(before) = tests.run("nodes_and_objects_stand_still", || Before::take(&self.lab)) else { return };
+        let mut parts = Vec::new();
+        let idle = self.part(tests, "before", "everybody_is_answered_before", || {
+            std::thread::sleep(Duration::from_secs(5));
+            Ok(())
+        });
+        parts.extend(idle);
+        tests.run("check_agrees", || self.call(&["check", "--nodes", "-o", "json"])?.run()?.ended_with(&[0]).map(drop));
+        let leave: Vec<String> = town::LEFT.iter().map(|pod| format!("--leave={pod}")).collect();
+        let mut args = vec!["migrate", "--yes", "--soak", "0", "--chart", &self.chart, "--values", &self.values];
+        args.extend(leave.iter().map(String::as_str));
+        let migrated = self.part(tests, "migrate", "migrates", || self.run(&args, 0));
+        let Some(migrated) = migrated else {
+            self.judge(tests, &parts);
+            return;
+        };
+        self.is_chained(tests);
+        self.prove_from_the_log(tests, &migrated);
+        parts.push(migrated);
+        parts.extend(self.part(tests, "chained", "stays_chained", || self.stays()));
+        tests.run("a_node_port_of_a_pod_from_before_leaves_no_rule", || self.door_is_made_again());
+        let back = self.part(tests, "rollback", "rolls_back", || self.run(&["rollback", "--yes"], 7));
+        if back.is_some() {
+            tests.run("objects_are_as_before", || self.objects_are(&before));
+            tests.run("nodes_are_as_before", || self.nodes_are(&before));
+        }
+        parts.extend(back);
+        let again = self.part(tests, "again", "migrates_again", || self.run(&args, 0));
+        if again.is_some() {
+            self.is_chained(tests);
+        }
+        parts.extend(again);
+        self.judge(tests, &parts);
+    }
+
+    fn call(&self, args: &[&str]) -> Result<Call> {
+        let kubeconfig = self.lab.control_plane.kubeconfig("operator")?;
+        Ok(self.program.kubectl(kubeconfig, args).with_helm(&self.program, Helm::Three).within(RUN))
+    }
+
+    fn run(&self, args: &[&str], code: i32) -> Result<()> {
+        let output: Output = self.call(args)?.run()?;
+        output.ended_with(&[code]).map(drop)
+    }
+
+    /// One part of the story: what happened while `test` ran.
+    fn part(
+        &self,
+        tests: &mut Tests<'_>,
+        name: &'static str,
+        test: &str,
+        play: impl FnOnce() -> Result<()>,
+    ) -> Option<Part> {
+        let log = || self.lab.control_plane.audit().map_or(0, |audit| audit.len());
+        let (begun, from, clock) = (log(), probe::now(), Instant::now());
+        let passed = tests.run(test, play);
+        let part = Part { name, time: Window { from, to: probe::now() }, log: (begun, log()) };
+        tests.note(&format!("{test} took {:.1} s", clock.elapsed().as_secs_f64()));
+        passed.map(|()| part)
+    }
+
+    fn is_chained(&self, tests: &mut Tests<'_>) {
+        tests.run("every_runtime_has_loaded_the_chained_network", || {
+            let loaded = self.watch.loaded()?;
+            let wrong: Vec<_> = loaded
+                .iter()
+                .filter(|(_, states)| {
+                    states.last().is_none_or(|(_, state)| state != "ok kube-ovn=kube-ovn+portmap+cilium-cni")
+                })
+                .collect();
+            expect(wrong.is_empty(), || format!("{wrong:?}"))
+        });
+        tests.run("every_pod_but_those_left_has_its_endpoint", || {
+            let api = self.lab.control_plane.api();
+            let endpoints = api.list("/apis/cilium.io/v2/ciliumendpoints")?;
+            let mut wrong = Vec::new();
+            for pod in api.list("/api/v1/pods")? {
+                let key = |object: &serde_json::Value| {
+                    (object["metadata"]["namespace"].to_string(), object["metadata"]["name"].to_string())
+                };
+                let address = &pod["status"]["podIP"];
+                let is_left = town::LEFT.iter().any(|left| left.ends_with(&format!("/{}", town::name(&pod))));
+                if pod["spec"]["hostNetwork"] == true || is_left || pod["status"]["phase"] != "Running" {
+                    continue;
+                }
+                let its = |endpoint: &&serde_json::Value| {
+                    let addresses = endpoint["status"]["networking"]["addressing"].as_array().into_iter().flatten();
+                    key(endpoint) == key(&pod) && addresses.into_iter().any(|one| one["ipv4"] == *address)
+                };
+                if !endpoints.iter().any(|endpoint| its(&endpoint)) {
+                    wrong.push(format!("{:?} with {address}", key(&pod)));
+                }
+            }
+            expect(wrong.is_empty(), || wrong.join("\n"))
+        });
+    }
+
+    /// Nothing happens for a while after a migration.
+    fn stays(&self) -> Result<()> {
+        std::thread::sleep(Duration::from_secs(10));
+        Ok(())
+    }
+
+    /// A pod with a port of its node was made before the cut-over; deleted after it, no rule may be left but its successor's.
+    fn door_is_made_again(&self) -> Result<()> {
+        let node = &self.lab.nodes[1];
+        let api = self.lab.control_plane.api();
+        let selector = "/api/v1/namespaces/shop/pods?labelSelector=app%3Ddoor";
+        let rules = || -> Result<Vec<String>> {
+            let all = node.run(&["iptables-save", "-t", "nat"])?;
+            let port = format!("--dport {}", town::DOOR);
+            Ok(all.lines().filter(|line| line.contains(&port) && line.contains("DNAT")).map(str::to_owned).collect())
+        };
+        let old = api.list(selector)?;
+        expect(old.len() == 1, || format!("{} pods have the port", old.len()))?;
+        api.delete(&format!("/api/v1/namespaces/shop/pods/{}", town::name(&old[0])))?;
+        town::await_pods(api)?;
+        wait::until("one pod's rules are left", Duration::from_secs(30), || {
+            let rules = rules()?;
+            Ok(if rules.len() == 1 { Seen::Ready(()) } else { Seen::NotYet(rules.join("\n")) })
+        })
+    }
+
+    fn prove_from_the_log(&self, tests: &mut Tests<'_>, part: &Part) {
+        let Some(audit) = tests.run("the_audit_log_is_complete", || self.lab.control_plane.audit()) else { return };
+        let migration = audit.until(part.log.1);
+        let mut proves = |name: &str, wrong: Vec<String>| {
+            tests.run(name, || expect(wrong.is_empty(), || wrong[..wrong.len().min(12)].join("\n")));
+        };
+        proves("every_change_has_its_intent_before_it", intents::unannounced(&migration));
+        proves("network_policy_goes_off_after_the_last_endpoint", order::hand_over(&migration));
+        proves("audit_mode_frames_the_chaining", order::audit_mode(&migration));
+        proves("every_pod_is_recycled_at_most_once", recycled::too_often(&migration, part.log.0));
+        proves("nobody_touches_what_is_left", touched(&migration));
+        tests.run("nothing_outside_the_plan_is_written", || {
+            let plan = plans::stored(&audit, Kind::Migrate)?;
+            let wrong = plans::unlisted(&migration.since(part.log.0), &plan.writes);
+            expect(wrong.is_empty(), || wrong[..wrong.len().min(12)].join("\n"))
+        });
+    }
+
+    fn objects_are(&self, before: &Before) -> Result<()> {
+        town::await_pods(self.lab.control_plane.api())?;
+        wait::until("the objects are as they were before", Duration::from_secs(90), || {
+            let differences = diff(&before.objects, &self.lab.control_plane.objects()?);
+            Ok(if differences.is_empty() { Seen::Ready(()) } else { Seen::NotYet(differences.join("\n")) })
+        })
+    }
+
+    fn nodes_are(&self, before: &Before) -> Result<()> {
+        wait::until("the nodes are as they were before", Duration::from_secs(60), || {
+            let differences = before.differences(&self.lab)?;
+            Ok(if differences.is_empty() { Seen::Ready(()) } else { Seen::NotYet(differences.join("\n")) })
+        })
+    }
+
+    /// What was seen and answered all the time.
+    fn judge(&self, tests: &mut Tests<'_>, parts: &[Part]) {
+        tests.run("every_runtime_had_a_network_all_the_time", || {
+            let (looks, trouble) = self.watch.looks()?;
+            expect(looks > 100, || format!("only {looks} looks at the runtimes"))?;
+            expect(trouble.is_empty(), || trouble.join("\n"))?;
+            let loaded = self.watch.loaded()?;
+            let all = loaded.iter().flat_map(|(node, states)| states.iter().map(move |(at, state)| (node, at, state)));
+            let without: Vec<_> =
+                all.filter(|(_, _, state)| !state.starts_with("ok kube-ovn=kube-ovn+portmap")).collect();
+            expect(without.is_empty(), || format!("{without:?}"))
+        });
+        let Some(answers) = tests.run("answers_are_read", || Answers::read_all(&self.town.answers)) else { return };
+        tests.run("a_stranger_is_never_answered_and_always_elsewhere", || stranger(&answers));
+        for line in self.table(&answers, parts).unwrap_or_default() {
+            tests.note(&line);
+        }
+        for part in parts {
+            tests.run(&format!("{}_loses_nothing_from_pod_to_pod", part.name), || {
+                let mut wrong = Vec::new();
+                for one in answers.iter().filter(|one| is_direct(one)) {
+                    let excused = self.excused(one)?;
+                    wrong.extend(one.failures(part.time, &excused));
+                    if let Some(gap) = one.longest_gap(part.time, &excused).filter(|gap| gap.milliseconds > STILL) {
+                        wrong.push(format!("{}: {gap} without an answer", one.name()));
+                    }
+                }
+                expect(wrong.is_empty(), || {
+                    format!("{} in all:\n{}", wrong.len(), wrong[..wrong.len().min(12)].join("\n"))
+                })
+            });
+        }
+    }
+
+    /// When the pods of both sides were being made again.
+    fn excused(&self, one: &Answers) -> Result<Vec<Window>> {
+        let target = one.target.trim_end_matches("-held").trim_end_matches("-udp");
+        let target = match target {
+            "vip" if one.who == "node" => "web",
+            "vip" => "db",
+            other => other,
+        };
+        self.watch.away(&[target, &one.who])
+    }
+
+    /// The longest gap of each part, for everybody who asks.
+    fn table(&self, answers: &[Answers], parts: &[Part]) -> Result<Vec<String>> {
+        let names: Vec<_> = parts.iter().map(|part| part.name).collect();
+        let mut lines =
+            vec![format!("longest time between two answers, without a pod's own restart: {}", names.join(" · "))];
+        for one in answers.iter().filter(|one| one.who != "stranger" || one.target == "web") {
+            let excused = self.excused(one)?;
+            let cells: Vec<String> = parts
+                .iter()
+                .map(|part| {
+                    let gap = one.longest_gap(part.time, &excused).map_or("-".to_owned(), |gap| gap.to_string());
+                    let failed = one.failures(part.time, &excused).len();
+                    if failed == 0 { gap } else { format!("{gap} ({failed} unanswered)") }
+                })
+                .collect();
+            lines.push(format!("{}: {}", one.name(), cells.join(" · ")));
+        }
+        Ok(lines)
+    }
+}
+
+/// Pod to pod, and node to its own pods: no service between them.
+fn is_direct(one: &Answers) -> bool {
+    one.target.starts_with("db-") && one.who != "stranger"
+}
+
+/// The policy lets nobody but clients reach the databases; a stranger that is answered elsewhere shows that it asked.
+fn stranger(answers: &[Answers]) -> Result<()> {
+    let of = |target: &dyn Fn(&str) -> bool| -> Vec<&Answers> {
+        answers.iter().filter(|one| one.who == "stranger" && target(&one.target)).collect()
+    };
+    let forbidden = of(&|target| target.starts_with("db-"));
+    let allowed = of(&|target| target == "web");
+    expect(forbidden.len() == 4 && allowed.len() == 2, || "not every stranger has asked".to_owned())?;
+    let got_through: Vec<_> = forbidden.iter().filter(|one| one.answered() > 0).map(|one| one.name()).collect();
+    expect(got_through.is_empty(), || format!("answered: {}", got_through.join(", ")))?;
+    for one in allowed {
+        expect(one.answered() * 2 > one.asked(), || format!("{}: {} of {}", one.name(), one.answered(), one.asked()))?;
+    }
+    Ok(())
+}
+
+/// Evictions and deletions of pods that were to be left alone.
+fn touched(audit: &Audit) -> Vec<String> {
+    let left = |name: &str| town::LEFT.iter().any(|left| left.ends_with(&format!("/{name}")));
+    audit
+        .iter()
+        .filter(|event| event.resource == "pods" && event.namespace == town::NAMESPACE && left(&event.name))
+        .filter(|event| event.verb == "delete" || event.subresource == "eviction")
+        .map(crate::audit::Event::object)
+        .collect()
+}

@@ -1,0 +1,243 @@
+//! What lives in the cluster: a pod of every kind that a migration treats in its own way, and those who ask it.
+//!
+//! Everybody runs `ovncilium-e2e probe`, this program itself, from a directory that the nodes share with the machine.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    api::Api,
+    error::{Error, Result},
+    lab::{Lab, Node, images::WORKLOAD_IMAGE},
+    wait::{self, Seen},
+};
+
+pub(super) const NAMESPACE: &str = "shop";
+/// Where pods answer.
+const PORT: u16 = 9000;
+const DB_SERVICE: &str = "10.96.20.1";
+const WEB_SERVICE: &str = "10.96.20.2";
+/// A port of node `n2`.
+pub(super) const DOOR: u16 = 30900;
+/// Pods that no controller makes again.
+pub(super) const LEFT: [&str; 2] = ["shop/bare", "shop/static-n2"];
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Where this program is, and where answers are written.
+pub(super) struct Town {
+    program: PathBuf,
+    pub(super) answers: PathBuf,
+}
+
+impl Town {
+    /// Makes all of it and waits until every pod is ready.
+    pub(super) fn settle(lab: &Lab, state: &Path) -> Result<Self> {
+        let program = env::current_exe().map_err(Error::io("find", "this program"))?;
+        let town = Self { program, answers: state.join("answers") };
+        fs::create_dir_all(&town.answers).map_err(Error::io("create", &town.answers))?;
+        let api = lab.control_plane.api();
+        api.create("/api/v1/namespaces", &json!({ "metadata": { "name": NAMESPACE } }))?;
+        wait::until("the namespace has its service account", LIMIT, || {
+            Ok(match api.find("/api/v1/namespaces/shop/serviceaccounts/default")? {
+                Some(_) => Seen::Ready(()),
+                None => Seen::NotYet("not there".to_owned()),
+            })
+        })?;
+        for (path, object) in town.objects() {
+            api.create(&path, &object)?;
+        }
+        town.make_static_pod(&lab.nodes[1])?;
+        await_pods(api)?;
+        Ok(town)
+    }
+
+    fn objects(&self) -> Vec<(String, Value)> {
+        let of = |group: &str, kind: &str| format!("/{group}/namespaces/{NAMESPACE}/{kind}");
+        let workload = |name: &str, more: Value, mut pod: Value| {
+            let mut spec = json!({ "selector": { "matchLabels": { "app": name } } });
+            for (key, value) in more.as_object().into_iter().flatten() {
+                spec[key] = value.clone();
+            }
+            pod["terminationGracePeriodSeconds"] = json!(1);
+            spec["template"] = json!({ "metadata": { "labels": { "app": name } }, "spec": pod });
+            json!({ "metadata": { "name": name }, "spec": spec })
+        };
+        let service = |name: &str, address: &str| {
+            json!({
+                "metadata": { "name": name },
+                "spec": {
+                    "clusterIP": address, "selector": { "app": name },
+                    "ports": [
+                        { "name": "tcp", "port": PORT, "protocol": "TCP" }, { "name": "udp", "port": PORT, "protocol": "UDP" },
+                    ],
+                },
+            })
+        };
+        let mut spread = self.server();
+        spread["topologySpreadConstraints"] = json!([{
+            "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule",
+            "labelSelector": { "matchLabels": { "app": "db" } },
+        }]);
+        let mut door = self.server();
+        door["nodeSelector"] = json!({ "kubernetes.io/hostname": "n2" });
+        door["containers"][0]["ports"] = json!([{ "containerPort": PORT, "hostPort": DOOR }]);
+        let mut bare = self.server();
+        bare["nodeName"] = json!("n1");
+        let only_clients = json!({
+            "podSelector": { "matchLabels": { "app": "db" } }, "policyTypes": ["Ingress"],
+            "ingress": [{ "from": [{ "podSelector": { "matchLabels": { "app": "client" } } }] }],
+        });
+        vec![
+            (
+                of("apis/apps/v1", "statefulsets"),
+                workload(
+                    "db",
+                    json!({ "serviceName": "db", "replicas": 2, "podManagementPolicy": "Parallel" }),
+                    spread,
+                ),
+            ),
+            (of("apis/apps/v1", "deployments"), workload("web", json!({ "replicas": 3 }), self.server())),
+            (of("apis/apps/v1", "daemonsets"), workload("everywhere", json!({}), self.server())),
+            (of("apis/apps/v1", "deployments"), workload("door", json!({ "strategy": { "type": "Recreate" } }), door)),
+            (
+                of("api/v1", "pods"),
+                json!({ "metadata": { "name": "bare", "labels": { "app": "bare" } }, "spec": bare }),
+            ),
+            (of("api/v1", "services"), service("db", DB_SERVICE)),
+            (of("api/v1", "services"), service("web", WEB_SERVICE)),
+            (
+                of("apis/policy/v1", "poddisruptionbudgets"),
+                json!({
+                    "metadata": { "name": "web" },
+                    "spec": { "minAvailable": 2, "selector": { "matchLabels": { "app": "web" } } },
+                }),
+            ),
+            (
+                of("apis/networking.k8s.io/v1", "networkpolicies"),
+                json!({ "metadata": { "name": "db" }, "spec": only_clients }),
+            ),
+        ]
+    }
+
+    /// A pod that answers with its name, and that the kubelet probes.
+    fn server(&self) -> Value {
+        let mut pod = self.pod(&["serve", &PORT.to_string(), "$(NAME)"], "metadata.name");
+        pod["containers"][0]["readinessProbe"] =
+            json!({ "tcpSocket": { "port": PORT }, "periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 1 });
+        pod
+    }
+
+    fn pod(&self, args: &[&str], name: &str) -> Value {
+        let folder = self.program.parent().unwrap_or(Path::new("/"));
+        let program = self.program.to_string_lossy().into_owned();
+        let command: Vec<&str> = [program.as_str(), "probe"].into_iter().chain(args.iter().copied()).collect();
+        json!({
+            "containers": [{
+                "name": "probe", "image": WORKLOAD_IMAGE, "command": command,
+                "env": [{ "name": "NAME", "valueFrom": { "fieldRef": { "fieldPath": name } } }],
+                "volumeMounts": [
+                    { "name": "program", "mountPath": folder, "readOnly": true },
+                    { "name": "answers", "mountPath": self.answers },
+                ],
+            }],
+            "volumes": [
+                { "name": "program", "hostPath": { "path": folder, "type": "Directory" } },
+                { "name": "answers", "hostPath": { "path": self.answers, "type": "Directory" } },
+            ],
+        })
+    }
+
+    fn make_static_pod(&self, node: &Node) -> Result<()> {
+        let manifest = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": { "name": "static", "namespace": NAMESPACE, "labels": { "app": "static" } },
+            "spec": self.server(),
+        });
+        node.put("/etc/kubernetes/manifests/static.yaml", &manifest.to_string())
+    }
+
+    /// Starts everybody who asks: `client` and `stranger` on every node, the nodes themselves, and somebody outside.
+    pub(super) fn ask(&self, lab: &Lab) -> Result<()> {
+        let api = lab.control_plane.api();
+        let mut databases = Vec::new();
+        for pod in api.list(&format!("/api/v1/namespaces/{NAMESPACE}/pods?labelSelector=app%3Ddb"))? {
+            let text = |pointer| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+            databases.push((text("/metadata/name"), text("/status/podIP"), text("/spec/nodeName")));
+        }
+        databases.sort();
+        let mut of_client = vec![format!("vip=new:{DB_SERVICE}:{PORT}"), format!("vip-udp=udp:{DB_SERVICE}:{PORT}")];
+        let mut of_stranger = vec![format!("web=new:{WEB_SERVICE}:{PORT}")];
+        for (name, address, _) in &databases {
+            of_client.push(format!("{name}=new:{address}:{PORT}"));
+            of_client.push(format!("{name}-held=held:{address}:{PORT}"));
+            of_client.push(format!("{name}-udp=udp:{address}:{PORT}"));
+            of_stranger.push(format!("{name}=new:{address}:{PORT}"));
+        }
+        for (name, targets) in [("client", of_client), ("stranger", of_stranger)] {
+            for node in &lab.nodes {
+                let folder = self.folder(name, &node.name)?;
+                let mut args = vec!["ask", &folder];
+                args.extend(targets.iter().map(String::as_str));
+                let mut pod = self.pod(&args, "spec.nodeName");
+                pod["nodeSelector"] = json!({ "kubernetes.io/hostname": node.name });
+                pod["terminationGracePeriodSeconds"] = json!(1);
+                let deployment = json!({
+                    "metadata": { "name": format!("{name}-{}", node.name) },
+                    "spec": {
+                        "replicas": 1, "strategy": { "type": "Recreate" },
+                        "selector": { "matchLabels": { "app": name, "on": node.name } },
+                        "template": { "metadata": { "labels": { "app": name, "on": node.name } }, "spec": pod },
+                    },
+                });
+                api.create(&format!("/apis/apps/v1/namespaces/{NAMESPACE}/deployments"), &deployment)?;
+            }
+        }
+        let program = self.program.to_string_lossy().into_owned();
+        for node in &lab.nodes {
+            let folder = self.folder("node", &node.name)?;
+            let own = databases.iter().filter(|(_, _, on)| *on == node.name);
+            let targets: Vec<String> = own.map(|(name, address, _)| format!("{name}=new:{address}:{PORT}")).collect();
+            let vip = format!("vip=new:{WEB_SERVICE}:{PORT}");
+            let args = [program.as_str(), "probe", "ask", &folder, &vip];
+            let args: Vec<&str> = args.into_iter().chain(targets.iter().map(String::as_str)).collect();
+            node.start("asks", &args)?;
+        }
+        await_pods(api)
+    }
+
+    /// Where one of those who ask writes, as text; made.
+    fn folder(&self, who: &str, on: &str) -> Result<String> {
+        let folder = self.answers.join(who).join(on);
+        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        Ok(folder.to_string_lossy().into_owned())
+    }
+}
+
+/// Waits until every pod of the town is ready and none is being replaced.
+pub(super) fn await_pods(api: &Api) -> Result<()> {
+    wait::until("every pod of the town is ready", LIMIT, || {
+        let pods = api.list(&format!("/api/v1/namespaces/{NAMESPACE}/pods"))?;
+        let waiting: Vec<_> = pods.iter().filter(|pod| !is_ready(pod)).map(|pod| name(pod).to_owned()).collect();
+        Ok(match (pods.len() < 10, waiting.is_empty()) {
+            (false, true) => Seen::Ready(()),
+            (true, _) => Seen::NotYet(format!("only {} pods", pods.len())),
+            (_, false) => Seen::NotYet(waiting.join(", ")),
+        })
+    })
+}
+
+/// Ready, and not being deleted.
+pub(super) fn is_ready(pod: &Value) -> bool {
+    let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    pod["metadata"]["deletionTimestamp"].is_null()
+        && conditions.into_iter().any(|one| one["type"] == "Ready" && one["status"] == "True")
+}
+
+pub(super) fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}

@@ -1,0 +1,186 @@
+//! What is looked at all the time, beside the program and not through it: pods by the API, the runtimes by CRI.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Command,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use super::{
+    answers::{Moment, Window},
+    town::{NAMESPACE, is_ready, name},
+};
+use crate::{
+    api::Api,
+    error::{Error, Result},
+    lab::{Lab, probe},
+};
+
+const POLL: Duration = Duration::from_millis(250);
+/// What a pod that was made again needs until everybody knows: endpoints, load balancers, a connection that is held.
+const SETTLES: Moment = 2_500;
+
+/// What was seen so far.
+#[derive(Debug, Default, Clone)]
+struct Seen {
+    /// For each pod (StatefulSet) or workload (others) the times when one of its pods was not ready.
+    away: BTreeMap<String, Vec<Window>>,
+    /// Since when.
+    leaving: BTreeMap<String, Moment>,
+    /// For each node what its runtime had loaded, each time it changed.
+    loaded: BTreeMap<String, Vec<(Moment, String)>>,
+    looks: usize,
+    trouble: BTreeSet<String>,
+}
+
+/// Two threads that look until this is dropped.
+pub(super) struct Watch {
+    seen: Arc<Mutex<Seen>>,
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Watch {
+    pub(super) fn begin(lab: &Lab) -> Self {
+        let mut watch = Self { seen: Arc::default(), stop: Arc::default(), threads: Vec::new() };
+        let api = lab.control_plane.api().clone();
+        watch.spawn(move |seen| look_at_pods(&api, seen));
+        for node in &lab.nodes {
+            let (node_name, info) = (node.name.clone(), lab.runtime_info(node));
+            watch.spawn(move |seen| look_at_runtime(&node_name, &info, seen));
+        }
+        watch
+    }
+
+    fn spawn(&mut self, mut look: impl FnMut(&Mutex<Seen>) -> Result<()> + Send + 'static) {
+        let (seen, stop) = (Arc::clone(&self.seen), Arc::clone(&self.stop));
+        self.threads.push(thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                if let Err(error) = look(&seen)
+                    && let Ok(mut seen) = seen.lock()
+                {
+                    seen.trouble.insert(error.to_string());
+                }
+                thread::sleep(POLL);
+            }
+        }));
+    }
+
+    fn seen(&self) -> Result<Seen> {
+        let seen = self.seen.lock().map_err(|_| Error::Expectation("a thread that looks has panicked".to_owned()))?;
+        Ok(seen.clone())
+    }
+
+    /// When the pods of these names (`db-0`, or a workload's) were not all there.
+    pub(super) fn away(&self, names: &[&str]) -> Result<Vec<Window>> {
+        let seen = self.seen()?;
+        let mut windows = Vec::new();
+        for name in names {
+            windows.extend(seen.away.get(*name).into_iter().flatten().copied());
+            if let Some(since) = seen.leaving.get(*name) {
+                windows.push(Window { from: *since, to: Moment::MAX });
+            }
+        }
+        Ok(windows)
+    }
+
+    /// Per node, every state of its runtime with the time since when.
+    pub(super) fn loaded(&self) -> Result<BTreeMap<String, Vec<(Moment, String)>>> {
+        Ok(self.seen()?.loaded)
+    }
+
+    /// How often the runtimes were asked, and what failed while looking.
+    pub(super) fn looks(&self) -> Result<(usize, Vec<String>)> {
+        let seen = self.seen()?;
+        Ok((seen.looks, seen.trouble.into_iter().collect()))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            let _panicked_already_told = thread.join();
+        }
+    }
+}
+
+fn lock(seen: &Mutex<Seen>) -> Result<std::sync::MutexGuard<'_, Seen>> {
+    seen.lock().map_err(|_| Error::Expectation("a thread that looks has panicked".to_owned()))
+}
+
+/// Which pods are not ready, under their own name and that of their workload.
+fn look_at_pods(api: &Api, seen: &Mutex<Seen>) -> Result<()> {
+    let pods = api.list(&format!("/api/v1/namespaces/{NAMESPACE}/pods"))?;
+    let now = probe::now();
+    let mut away = BTreeSet::new();
+    let mut there = BTreeSet::new();
+    for pod in &pods {
+        let names = [Some(name(pod)), pod["metadata"]["labels"]["app"].as_str()];
+        let set = if is_ready(pod) { &mut there } else { &mut away };
+        set.extend(names.into_iter().flatten().map(str::to_owned));
+    }
+    let mut seen = lock(seen)?;
+    let known: Vec<String> = seen.away.keys().cloned().collect();
+    // A pod that is between its deletion and its next creation is away too.
+    away.extend(known.into_iter().filter(|name| name.starts_with("db-") && !there.contains(name)));
+    for name in there.difference(&away) {
+        if let Some(since) = seen.leaving.remove(name) {
+            let window = Window { from: since.saturating_sub(SETTLES), to: now + SETTLES };
+            seen.away.entry(name.clone()).or_default().push(window);
+        }
+        seen.away.entry(name.clone()).or_default();
+    }
+    for name in away {
+        seen.leaving.entry(name).or_insert(now);
+    }
+    Ok(())
+}
+
+/// What the runtime has loaded: `ok NETWORK...`, or why it has none.
+fn look_at_runtime(node: &str, info: &[String], seen: &Mutex<Seen>) -> Result<()> {
+    let [program, args @ ..] = info else { return Ok(()) };
+    let output = Command::new(program)
+        .args(args)
+        .output()
+        .map_err(|source| Error::Spawn { program: program.clone(), source })?;
+    let now = probe::now();
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(Error::Expectation(format!("CRI of {node} does not answer: {}", said.trim())));
+    }
+    let status: Value = serde_json::from_slice(&output.stdout).map_err(Error::json("`crictl info`"))?;
+    let state = loaded(&status);
+    let mut seen = lock(seen)?;
+    seen.looks += 1;
+    let states = seen.loaded.entry(node.to_owned()).or_default();
+    if states.last().is_none_or(|(_, last)| *last != state) {
+        states.push((now, state));
+    }
+    Ok(())
+}
+
+/// The CNI configuration in `crictl info`: its load status, then name and plugins of each network but loopback.
+pub(super) fn loaded(status: &Value) -> String {
+    let said = status["lastCNILoadStatus"].as_str().unwrap_or("unknown");
+    let networks = status.pointer("/cniconfig/Networks").and_then(Value::as_array).into_iter().flatten();
+    let mut words = vec![said.to_lowercase()];
+    for network in networks {
+        let config = &network["Config"];
+        let name = config["Name"].as_str().unwrap_or_default();
+        if name == "cni-loopback" {
+            continue;
+        }
+        let plugins = config["Plugins"].as_array().into_iter().flatten();
+        let types: Vec<_> = plugins.filter_map(|plugin| plugin["Network"]["type"].as_str()).collect();
+        words.push(format!("{name}={}", types.join("+")));
+    }
+    words.join(" ")
+}
