@@ -195,7 +195,7 @@ pub struct Check {
     /// Judge this snapshot instead of a cluster
     #[arg(long, value_name = "FILE", conflicts_with_all = ["manifests", "nodes"])]
     pub facts: Option<PathBuf>,
-    /// Judge these manifests (files, directories, - for stdin); what is not in them is unknown
+    /// Judge these manifests (YAML, JSON, install scripts; directories, - for stdin); what is not in them is unknown
     #[arg(long, value_name = "FILE|DIR|-", conflicts_with = "nodes", num_args = 1..)]
     pub manifests: Vec<PathBuf>,
     /// Also read every node: a short-lived read-only pod on each

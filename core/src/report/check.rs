@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{Label, Located, Paint, SCHEMA, junit};
+use crate::facts::manifests::Places;
 use crate::facts::{Facts, Source};
 use crate::policy::{Evaluation, Fault, Finding, Gate, ModuleRun, Severity, Verdict};
 use crate::{Digest, ExitCode, NextStep};
@@ -63,6 +64,15 @@ impl CheckReport {
             gate,
             exit_code: gate.exit_code() as u8,
         }
+    }
+
+    /// With file and line of what findings are about, where it stands in manifests.
+    #[must_use]
+    pub fn at(mut self, places: &Places) -> Self {
+        for located in &mut self.findings {
+            located.place = located.finding.subject.as_deref().and_then(|subject| places.of(subject)).cloned();
+        }
+        self
     }
 
     /// The exit code of the command.
@@ -171,7 +181,8 @@ fn rank(label: Label) -> u8 {
 fn finding_text(out: &mut String, paint: &dyn Paint, finding: &Located) {
     let (label, mark) = mark(finding);
     let _ = writeln!(out, "    {} {}", paint.paint(label, mark), finding.title);
-    let subject = finding.subject.as_deref().map(|s| format!("{s}: ")).unwrap_or_default();
+    let place = finding.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+    let subject = finding.subject.as_deref().map(|s| format!("{s}{place}: ")).unwrap_or_default();
     let _ =
         writeln!(out, "      {subject}{} {}", finding.message, paint.paint(Label::Dim, &format!("[{}]", finding.id())));
     if let Some(remedy) = finding.remedy.as_deref().filter(|_| finding.verdict != Verdict::Pass) {

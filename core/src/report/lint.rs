@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::place::{Located, Place, Problem};
+use super::located::{Located, Problem};
 use super::sarif::{self, RuleText};
 use super::{Label, Paint, SCHEMA, check, junit};
 use crate::facts::Source;
 use crate::policy::{Evaluation, Fault, Gate, ModuleRun, Severity, Verdict};
-use crate::{ExitCode, NextStep};
+use crate::{ExitCode, NextStep, Place};
 
 /// The report of `lint`.
 #[derive(Debug, Clone, Serialize)]

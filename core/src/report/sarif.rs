@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::lint::{Duplicate, LintReport, concerns};
-use super::place::{Located, Place};
-use crate::Digest;
+use super::located::Located;
 use crate::policy::{Gate, Severity, Verdict};
+use crate::{Digest, Place};
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 const HOMEPAGE: &str = "https://github.com/ovncilium/ovncilium";
