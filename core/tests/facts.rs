@@ -145,8 +145,13 @@ fn manifests_come_as_documents_lists_and_json() {
     let json =
         br#"{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"Node","metadata":{"name":"m"}}]}"#;
     let files = [File { name: "a.yaml", content: yaml }, File { name: "b.json", content: json }];
-    let inventory = manifests::read(&files).unwrap().inventory;
+    let manifests::Manifests { inventory, places, .. } = manifests::read(&files).unwrap();
     assert_eq!(inventory.some(Resource::NODES).len(), 2);
+    let place = |object: &str| places.of(object).unwrap().to_string();
+    assert_eq!(
+        (place("namespace a"), place("node worker"), place("node m")),
+        ("a.yaml:1".into(), "a.yaml:12".into(), "b.json:1".into())
+    );
     assert_eq!(inventory.some(Resource::NAMESPACES).len(), 1);
     assert!(inventory.all(Resource::NODES).is_err());
     assert!(inventory.all(Resource::PODS).is_err());

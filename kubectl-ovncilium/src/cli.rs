@@ -213,7 +213,7 @@ pub struct Check {
     pub policies: Policies,
     /// Output format
     #[arg(short, long, value_enum, default_value_t)]
-    pub output: CheckOutput,
+    pub output: ReportOutput,
 }
 
 /// `snapshot`.
@@ -395,7 +395,7 @@ pub struct Lint {
     pub policies: Policies,
     /// Output format
     #[arg(short, long, value_enum, default_value_t)]
-    pub output: LintOutput,
+    pub output: ReportOutput,
 }
 
 /// `explain`.
@@ -405,21 +405,9 @@ pub struct Explain {
     pub policy: Option<String>,
 }
 
-/// Formats of `check`.
+/// Formats of `check` and `lint`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum CheckOutput {
-    /// For people
-    #[default]
-    Text,
-    /// For programs
-    Json,
-    /// For CI systems
-    Junit,
-}
-
-/// Formats of `lint`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum LintOutput {
+pub enum ReportOutput {
     /// For people
     #[default]
     Text,

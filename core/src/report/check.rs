@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::sarif::{self, RuleText};
 use super::{Label, Located, Paint, SCHEMA, junit};
 use crate::facts::manifests::Places;
 use crate::facts::{Facts, Source};
@@ -153,9 +154,23 @@ impl CheckReport {
         }
     }
 
-    /// The report as JUnit XML: one test case per finding.
+    /// The report as JUnit XML: one test case per finding, with file and line where it has them.
     pub fn junit(&self) -> String {
         junit::write("ovncilium check", &self.findings, &self.faults, &[])
+    }
+
+    /// The report as SARIF 2.1.0. `rules` are texts of the rules that ran; a rule without one has its title.
+    pub fn sarif(&self, rules: &[RuleText]) -> serde_json::Value {
+        let run = sarif::Run {
+            command: "check",
+            version: &self.version,
+            findings: &self.findings,
+            duplicate_keys: &[],
+            faults: &self.faults,
+            problems: &[],
+            gate: self.gate,
+        };
+        sarif::write(&run, rules)
     }
 }
 

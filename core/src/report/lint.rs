@@ -201,7 +201,16 @@ impl LintReport {
 
     /// The report as SARIF 2.1.0, for code scanning. `rules` are texts of the rules that ran; a rule without one has its title.
     pub fn sarif(&self, rules: &[RuleText]) -> serde_json::Value {
-        sarif::write(self, rules)
+        let run = sarif::Run {
+            command: "lint",
+            version: &self.version,
+            findings: &self.findings,
+            duplicate_keys: &self.duplicate_keys,
+            faults: &self.faults,
+            problems: &self.problems,
+            gate: self.gate,
+        };
+        sarif::write(&run, rules)
     }
 }
 

@@ -7,8 +7,8 @@ use ovncilium_core::facts::manifests::Places;
 use ovncilium_core::plan::migrate;
 use ovncilium_core::report::CheckReport;
 
-use super::json;
-use crate::cli::{Check, CheckOutput, Connection};
+use super::{json, rules};
+use crate::cli::{Check, Connection, ReportOutput};
 use crate::failure::Failure;
 use crate::input::{chart, facts, policies};
 use crate::ui;
@@ -37,9 +37,10 @@ pub fn run(args: &Check, connection: &Connection) -> Result<ExitCode, Failure> {
     facts::set_intent(&mut facts, Action::Check, version, &pool, now);
     let report = CheckReport::new(&facts, policies::judge(&catalog, &facts, now)).at(&places);
     match args.output {
-        CheckOutput::Text => ui::data(&report.text(&ui::Colour, args.all)),
-        CheckOutput::Json => ui::data(&json(&report)?),
-        CheckOutput::Junit => ui::data(&report.junit()),
+        ReportOutput::Text => ui::data(&report.text(&ui::Colour, args.all)),
+        ReportOutput::Json => ui::data(&json(&report)?),
+        ReportOutput::Junit => ui::data(&report.junit()),
+        ReportOutput::Sarif => ui::data(&json(&report.sarif(&rules(&catalog, &report.modules)))?),
     }
     Ok(report.exit())
 }
