@@ -107,6 +107,7 @@ fn a_value_that_only_a_run_can_tell_is_unknown_with_its_line() {
         ("ENABLE_LB=true\n. ./settings", "$ENABLE_LB", 1),
         ("ENABLE_LB=true\nunset ENABLE_LB", "$ENABLE_LB", 1),
         ("ENABLE_LB=true\nLIST=(true false)\nENABLE_LB=${LIST[0]}", "$LIST", 1),
+        ("LIST='true,false'; IFS=,\nfor ENABLE_LB in $LIST; do true; done", "$ENABLE_LB", 1),
         ("ENABLE_LB=true\nprintf -v ENABLE_LB %s \"$X\"", "$ENABLE_LB", 1),
         ("ENABLE_LB=${1}$(date)", "$ENABLE_LB", 0),
     ] {
@@ -220,6 +221,8 @@ fn what_changes_objects_and_is_not_followed_is_a_doubt() {
             "kubectl apply -f https://example.com/x.yaml",
             "reads https://example.com/x.yaml, which the script does not write",
         ),
+        ("kubectl apply $(cat options)", "what `kubectl apply` (install.sh:"),
+        ("kubectl apply -Rf x.d", "reads x.d, which the script does not write"),
         ("kubectl apply -k overlays/x", "`kubectl apply -k` (install.sh:"),
         ("curl https://example.com/x.yaml | kubectl apply -f -", "gets the output of `curl` (install.sh:"),
         (

@@ -84,10 +84,10 @@ impl Runner {
                 self.doubt(format!("{what} applies files that the script does not write"));
             }
             "create" | "delete" if files.is_empty() && !concerns_workloads(verb, &rest) => {}
-            "apply" => {}
+            "apply" if rest.first().is_some_and(|word| word.ends_with("-last-applied")) => {}
             "rollout" if !rest.contains(&"undo") => {}
             // What was there before the script's own objects is theirs when they are applied.
-            _ if verb != "create" && self.applied.pieces.is_empty() => {}
+            _ if !matches!(verb, "apply" | "create") && self.applied.pieces.is_empty() => {}
             verb => {
                 let what = self.at(&format!("`kubectl {}`", shown(verb)), line);
                 self.doubt(format!("what {what} changes is not followed"));
@@ -144,7 +144,7 @@ fn files<'w>(words: &[&'w str]) -> Vec<&'w str> {
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let named = match *word {
-            "-f" | "--filename" => words.next().copied(),
+            "-f" | "-Rf" | "--filename" => words.next().copied(),
             word => word
                 .strip_prefix("--filename=")
                 .or_else(|| word.strip_prefix("-f").map(|file| file.strip_prefix('=').unwrap_or(file))),

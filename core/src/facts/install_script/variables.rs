@@ -147,6 +147,10 @@ impl Variables {
         if word.contains(['"', '\'', '\\']) || !word.contains(['$', '`']) {
             return vec![value];
         }
+        // Split by something else than blanks.
+        if self.values.contains_key("IFS") {
+            return vec![self.marked("words that `IFS` makes", line)];
+        }
         value.split_whitespace().map(str::to_owned).collect()
     }
 
