@@ -10,6 +10,7 @@ pub mod facts;
 pub mod ids;
 pub mod journal;
 pub mod outcome;
+mod place;
 pub mod plan;
 pub mod policy;
 pub mod render;
@@ -18,3 +19,4 @@ pub mod values;
 
 pub use digest::Digest;
 pub use outcome::{ExitCode, NextStep};
+pub use place::Place;

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use ovncilium_core::Digest;
-use ovncilium_core::facts::derive::derive;
 use ovncilium_core::facts::file::{self, FileError};
 use ovncilium_core::facts::kube_ovn::{ConfWriter, Owner};
 use ovncilium_core::facts::manifests::{self, File, ManifestError};
@@ -26,8 +25,8 @@ fn recorded() -> Option<PathBuf> {
 }
 
 fn from_manifests(name: &str, content: &[u8]) -> Facts {
-    let inventory = manifests::read(&[File { name, content }]).unwrap();
-    derive(&inventory, Source::Manifests { paths: vec![name.to_owned()] }, Timestamp::UNIX_EPOCH)
+    let manifests = manifests::read(&[File { name, content }]).unwrap();
+    manifests.facts(Source::Manifests { paths: vec![name.to_owned()] }, Timestamp::UNIX_EPOCH)
 }
 
 #[test]
@@ -146,8 +145,13 @@ fn manifests_come_as_documents_lists_and_json() {
     let json =
         br#"{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"Node","metadata":{"name":"m"}}]}"#;
     let files = [File { name: "a.yaml", content: yaml }, File { name: "b.json", content: json }];
-    let inventory = manifests::read(&files).unwrap();
+    let manifests::Manifests { inventory, places, .. } = manifests::read(&files).unwrap();
     assert_eq!(inventory.some(Resource::NODES).len(), 2);
+    let place = |object: &str| places.of(object).unwrap().to_string();
+    assert_eq!(
+        (place("namespace a"), place("node worker"), place("node m")),
+        ("a.yaml:1".into(), "a.yaml:12".into(), "b.json:1".into())
+    );
     assert_eq!(inventory.some(Resource::NAMESPACES).len(), 1);
     assert!(inventory.all(Resource::NODES).is_err());
     assert!(inventory.all(Resource::PODS).is_err());
@@ -167,8 +171,8 @@ fn manifests_that_cannot_be_read_name_file_line_and_next_step() {
     assert_eq!(told, "node worker is in a.yaml:1 and again in b.yaml:1 | name only the one that is applied");
     let told = refuse(&[("b.json", "{\"a\":\n 1,}")]);
     assert!(told.starts_with("b.json, line 2, column 4: not JSON"), "{told}");
-    let told = refuse(&[("install.sh", "cat <<EOF > kube-ovn.yaml\n")]);
-    assert!(told.starts_with("install.sh: an install script") && told.contains("kube-ovn.yaml"), "{told}");
+    let told = refuse(&[("install.sh", "cat <<EOF > /usr/local/bin/kubectl-ko\nEOF\n")]);
+    assert!(told.starts_with("install.sh: this script gives `kubectl apply` no Kubernetes object"), "{told}");
     let told = refuse(&[("t/x.yaml", "kind: X\nmetadata:\n  {{- toYaml . }}\n")]);
     assert!(told.starts_with("t/x.yaml, line 3: this is a template") && told.contains("helm template"), "{told}");
     assert!(refuse(&[("values.yaml", "a: 1\n")]).starts_with("no Kubernetes objects that matter here in values.yaml"));

@@ -182,6 +182,47 @@ fn aliases_do_not_explode() {
     assert!(Stream::parse(deep.as_bytes()).is_err());
 }
 
+/// Few nodes, each of them long: as values, as keys, by way of a merge, and one inside of another.
+#[test]
+fn aliases_of_long_texts_do_not_explode() {
+    let long = "x".repeat(100_000);
+    let many = |alias: &str| vec![alias; 200].join(", ");
+    for text in [
+        format!("a: &a {long}\nb: [{}]\n", many("*a")),
+        format!("a: &a \"{long}\"\nb: [{}]\n", many("{*a : 1}")),
+        format!("? &a {long}\n: 1\nb: [{}]\n", many("*a")),
+        format!("a: &a {{x: {long}}}\nb: [{}]\n", many("{<<: *a}")),
+        format!("a: &a\n  ? {long}\n  : 1\nb: &b [*a, *a]\nc: [{}]\n", many("*b")),
+    ] {
+        let error = Stream::parse(text.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("aliases expand to more than 16777216 bytes"), "{error}");
+        let fewer = text.replace(&long, &long[..100]);
+        assert!(Stream::parse(fewer.as_bytes()).is_ok(), "{}", &fewer[..200]);
+    }
+}
+
+#[test]
+fn a_key_written_twice_takes_its_lines_along_and_no_others() {
+    let stream = parse("a: {b: 1}\na0: {b: 1}\na-: {b: 1}\na/b: 1\na:\n  c: 1\n  c: 2\n");
+    let lines = stream.documents()[0].lines();
+    let told = ["/a", "/a/c", "/a0/b", "/a-/b", "/a~1b"].map(|pointer| lines.of(pointer));
+    assert_eq!(told, [5, 7, 2, 3, 4].map(Some));
+    assert_eq!(lines.of("/a/b"), Some(5), "it is gone: the line of the mapping that lacks it");
+}
+
+/// In the time that its size takes: when every duplicate looked at every line, this was a matter of many minutes.
+#[test]
+fn many_duplicate_keys_among_many_keys_are_read_in_time() {
+    let mut text: String = (0..100_000).map(|at| format!("k{at}: 1\n")).collect();
+    text.push_str(&"a: {b: 1}\n".repeat(50_000));
+    let start = std::time::Instant::now();
+    let stream = parse(&text);
+    let duplicates = stream.documents()[0].duplicate_keys();
+    let last = duplicates.last().unwrap();
+    assert_eq!((duplicates.len(), last.first_line, last.line), (49_999, 149_999, 150_000));
+    assert!(start.elapsed() < std::time::Duration::from_secs(60), "{:?}", start.elapsed());
+}
+
 #[test]
 fn patches_rewrite_their_document_and_no_other() {
     let stream = parse(HELM3);

@@ -249,8 +249,8 @@ fn facts(truth: &Truth, way: &Way) -> Facts {
     let objects = objects(truth, way);
     if !way.live {
         let text: String = objects.iter().map(|object| format!("---\n{object}\n")).collect();
-        let inventory = manifests::read(&[File { name: "kube-ovn.yaml", content: text.as_bytes() }]).unwrap();
-        return derive(&inventory, Source::Rehearsal, Timestamp::UNIX_EPOCH);
+        let manifests = manifests::read(&[File { name: "kube-ovn.yaml", content: text.as_bytes() }]).unwrap();
+        return manifests.facts(Source::Rehearsal, Timestamp::UNIX_EPOCH);
     }
     let mut inventory = Inventory::default();
     for resource in Resource::ALL {

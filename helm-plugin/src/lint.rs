@@ -6,10 +6,11 @@
 
 use std::collections::HashMap;
 
+use ovncilium_core::Place;
 use ovncilium_core::facts::{Facts, manifests};
 use ovncilium_core::policy::{Evaluation, Finding, Gate};
 use ovncilium_core::render::{Document, Lines, RenderError, Stream};
-use ovncilium_core::report::{Duplicate, LintReport, Linted, Place, Problem};
+use ovncilium_core::report::{Duplicate, LintReport, Linted, Problem};
 
 use crate::intent::config;
 use crate::judge::judge;

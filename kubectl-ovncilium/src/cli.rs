@@ -198,7 +198,7 @@ pub struct Check {
     /// Judge this snapshot instead of a cluster
     #[arg(long, value_name = "FILE", conflicts_with_all = ["manifests", "nodes"])]
     pub facts: Option<PathBuf>,
-    /// Judge these manifests (files, directories, - for stdin); what is not in them is unknown
+    /// Judge these manifests (YAML, JSON, install scripts; directories, - for stdin); what is not in them is unknown
     #[arg(long, value_name = "FILE|DIR|-", conflicts_with = "nodes", num_args = 1..)]
     pub manifests: Vec<PathBuf>,
     /// Also read every node: a short-lived read-only pod on each
@@ -216,7 +216,7 @@ pub struct Check {
     pub policies: Policies,
     /// Output format
     #[arg(short, long, value_enum, default_value_t)]
-    pub output: CheckOutput,
+    pub output: ReportOutput,
 }
 
 /// `snapshot`.
@@ -398,7 +398,7 @@ pub struct Lint {
     pub policies: Policies,
     /// Output format
     #[arg(short, long, value_enum, default_value_t)]
-    pub output: LintOutput,
+    pub output: ReportOutput,
 }
 
 /// `explain`.
@@ -408,21 +408,9 @@ pub struct Explain {
     pub policy: Option<String>,
 }
 
-/// Formats of `check`.
+/// Formats of `check` and `lint`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum CheckOutput {
-    /// For people
-    #[default]
-    Text,
-    /// For programs
-    Json,
-    /// For CI systems
-    Junit,
-}
-
-/// Formats of `lint`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum LintOutput {
+pub enum ReportOutput {
     /// For people
     #[default]
     Text,

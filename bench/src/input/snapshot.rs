@@ -62,7 +62,7 @@ fn kube_ovn() -> Installation {
             flags_in: "args".to_owned(),
             enable_lb: true,
             enable_np: true,
-            replicas: 3,
+            replicas: Some(3),
             ..Controller::default()
         },
         cni: CniDaemon {

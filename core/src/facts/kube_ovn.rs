@@ -98,8 +98,8 @@ pub struct Controller {
     pub enable_np: bool,
     /// `--enable-lb-svc`, false when absent.
     pub enable_lb_svc: bool,
-    /// Desired replicas.
-    pub replicas: u32,
+    /// Desired replicas; absent when an install script chooses them as it runs.
+    pub replicas: Option<u32>,
 }
 
 /// The DaemonSet that runs the CNI server.

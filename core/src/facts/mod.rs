@@ -12,6 +12,7 @@ pub mod cilium;
 pub mod conflists;
 pub mod derive;
 pub mod file;
+mod install_script;
 pub mod intent;
 pub mod inventory;
 pub mod kube_ovn;

@@ -4,7 +4,7 @@
 //! wins, and a merge key `<<` takes effect *where it stands*, so it overrides keys written before it. Aliases are
 //! expanded under a budget. Duplicates are remembered, because Helm accepts them silently.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
 use serde_json::{Map, Value};
@@ -13,7 +13,9 @@ use serde_saphyr::granit_parser::{Event, Options, Parser, ScalarStyle, Span, Tag
 use super::scalar::{self, Scalar};
 
 /// Nodes that aliases of one document may expand to.
-const ALIAS_BUDGET: usize = 200_000;
+const ALIAS_NODES: usize = 200_000;
+/// Bytes of scalars and keys that they may expand to. The API server takes no object of more than three megabytes.
+const ALIAS_BYTES: usize = 16 << 20;
 
 const CORE: &str = "tag:yaml.org,2002:";
 
@@ -48,9 +50,9 @@ pub(super) struct Composed {
     /// Keys written twice.
     pub duplicates: Vec<DuplicateKey>,
     /// Line of each JSON pointer, when they were asked for.
-    pub lines: Option<HashMap<String, u32>>,
+    pub lines: Option<BTreeMap<String, u32>>,
     /// Scalars that are written on one line without anchor or tag, by JSON pointer, when lines were asked for.
-    pub scalars: HashMap<String, Written>,
+    pub scalars: BTreeMap<String, Written>,
 }
 
 /// How a scalar is written.
@@ -85,18 +87,33 @@ struct Anchored {
     value: Value,
     /// The text a scalar had, for aliases used as keys.
     key: Option<Result<String, String>>,
+    size: Size,
+}
+
+/// How much of a document there is: nodes, and the bytes of scalars and keys.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
     nodes: usize,
+    bytes: usize,
+}
+
+impl Size {
+    fn since(self, before: Self) -> Self {
+        Self { nodes: self.nodes - before.nodes, bytes: self.bytes - before.bytes }
+    }
 }
 
 struct Composer<P> {
     events: P,
     anchors: HashMap<usize, Anchored>,
-    budget: usize,
-    nodes: usize,
+    /// What aliases expanded to.
+    expanded: Size,
+    /// What there is so far, expanded aliases among it.
+    size: Size,
     first_line: u32,
     duplicates: Vec<DuplicateKey>,
-    lines: Option<HashMap<String, u32>>,
-    scalars: HashMap<String, Written>,
+    lines: Option<BTreeMap<String, u32>>,
+    scalars: BTreeMap<String, Written>,
 }
 
 type Next<'t> = (Event<'t>, Span);
@@ -147,12 +164,12 @@ fn read(text: &str, first_line: u32, want_lines: bool) -> Result<Composed, YamlE
     let mut composer = Composer {
         events,
         anchors: HashMap::new(),
-        budget: ALIAS_BUDGET,
-        nodes: 0,
+        expanded: Size::default(),
+        size: Size::default(),
         first_line,
         duplicates: Vec::new(),
-        lines: want_lines.then(HashMap::new),
-        scalars: HashMap::new(),
+        lines: want_lines.then(BTreeMap::new),
+        scalars: BTreeMap::new(),
     };
     let value = composer.document()?;
     Ok(Composed { value, duplicates: composer.duplicates, lines: composer.lines, scalars: composer.scalars })
@@ -201,8 +218,8 @@ impl<'t, P: Iterator<Item = Result<Next<'t>, YamlError>>> Composer<P> {
     }
 
     fn node(&mut self, (event, span): Next<'t>, path: &Path<'_>) -> Result<Value, YamlError> {
-        let before = self.nodes;
-        self.nodes += 1;
+        let before = self.size;
+        self.size.nodes += 1;
         if let Some(lines) = &mut self.lines {
             let line = at_marker(span.start.line(), 0, self.first_line, "").line;
             // A key's line was noted before its value.
@@ -210,6 +227,7 @@ impl<'t, P: Iterator<Item = Result<Next<'t>, YamlError>>> Composer<P> {
         }
         let (anchor, value, key) = match event {
             Event::Scalar(text, style, anchor, tag) => {
+                self.size.bytes += text.len();
                 if self.lines.is_some() && anchor == 0 && tag.is_none() {
                     self.note(style, &span, path);
                 }
@@ -227,8 +245,8 @@ impl<'t, P: Iterator<Item = Result<Next<'t>, YamlError>>> Composer<P> {
             _ => return Err(self.error(&span, "a value is expected here")),
         };
         if anchor != 0 {
-            let nodes = self.nodes - before;
-            self.anchors.insert(anchor, Anchored { value: value.clone(), key, nodes });
+            let size = self.size.since(before);
+            self.anchors.insert(anchor, Anchored { value: value.clone(), key, size });
         }
         Ok(value)
     }
@@ -277,15 +295,20 @@ impl<'t, P: Iterator<Item = Result<Next<'t>, YamlError>>> Composer<P> {
                         _ => scalar.clone().key(&text),
                     };
                     let key = key.map_err(|message| self.error(&span, message))?;
+                    self.size.bytes += text.len();
                     if anchor != 0 {
                         let value = scalar.json(&text).map_err(|message| self.error(&span, message))?;
-                        self.anchors.insert(anchor, Anchored { value, key: Some(Ok(key.clone())), nodes: 1 });
+                        let size = Size { nodes: 1, bytes: text.len() };
+                        self.anchors.insert(anchor, Anchored { value, key: Some(Ok(key.clone())), size });
                     }
                     key
                 }
-                Event::Alias(anchor) => match self.anchors.get(&anchor).and_then(|a| a.key.clone()) {
-                    Some(key) => key.map_err(|message| self.error(&span, message))?,
-                    None => return Err(self.error(&span, "a mapping key must be a scalar")),
+                Event::Alias(anchor) => match self.anchors.get(&anchor).map(|a| (a.size, a.key.clone())) {
+                    Some((size, Some(key))) => {
+                        self.expand(size, &span)?;
+                        key.map_err(|message| self.error(&span, message))?
+                    }
+                    _ => return Err(self.error(&span, "a mapping key must be a scalar")),
                 },
                 _ => return Err(self.error(&span, "a mapping key must be a scalar")),
             };
@@ -301,9 +324,9 @@ impl<'t, P: Iterator<Item = Result<Next<'t>, YamlError>>> Composer<P> {
                 let pointer = here.pointer();
                 if again {
                     // The later key wins, with everything below it.
-                    let below = format!("{pointer}/");
-                    lines.retain(|known, _| !known.starts_with(&below));
-                    self.scalars.retain(|known, _| *known != pointer && !known.starts_with(&below));
+                    remove_below(lines, &pointer);
+                    remove_below(&mut self.scalars, &pointer);
+                    self.scalars.remove(&pointer);
                 }
                 lines.insert(pointer, line);
             }
@@ -341,15 +364,27 @@ impl<'t, P: Iterator<Item = Result<Next<'t>, YamlError>>> Composer<P> {
     }
 
     fn alias(&mut self, anchor: usize, span: &Span) -> Result<Value, YamlError> {
-        let Some(anchored) = self.anchors.get(&anchor) else {
-            return Err(self.error(span, "an alias inside the node it stands for"));
+        let inside = "an alias inside the node it stands for";
+        let Some(size) = self.anchors.get(&anchor).map(|anchored| anchored.size) else {
+            return Err(self.error(span, inside));
         };
-        let Some(left) = self.budget.checked_sub(anchored.nodes) else {
-            return Err(self.error(span, format!("aliases expand to more than {ALIAS_BUDGET} nodes")));
-        };
-        self.budget = left;
-        self.nodes += anchored.nodes;
-        Ok(anchored.value.clone())
+        self.expand(size, span)?;
+        self.anchors.get(&anchor).map(|anchored| anchored.value.clone()).ok_or_else(|| self.error(span, inside))
+    }
+
+    /// Count what an alias stands for.
+    fn expand(&mut self, by: Size, span: &Span) -> Result<(), YamlError> {
+        for size in [&mut self.expanded, &mut self.size] {
+            size.nodes = size.nodes.saturating_add(by.nodes);
+            size.bytes = size.bytes.saturating_add(by.bytes);
+        }
+        if self.expanded.nodes > ALIAS_NODES {
+            return Err(self.error(span, format!("aliases expand to more than {ALIAS_NODES} nodes")));
+        }
+        if self.expanded.bytes > ALIAS_BYTES {
+            return Err(self.error(span, format!("aliases expand to more than {ALIAS_BYTES} bytes")));
+        }
+        Ok(())
     }
 
     fn scalar(&self, text: &str, style: ScalarStyle, tag: Option<&Tag>, span: &Span) -> Result<Scalar, YamlError> {
@@ -371,6 +406,16 @@ impl<'t, P: Iterator<Item = Result<Next<'t>, YamlError>>> Composer<P> {
             ("float", Scalar::Int(value)) => Ok(Scalar::Float(value as f64)),
             _ => Err(self.error(span, format!("`{text}` is not of type !!{wanted}"))),
         }
+    }
+}
+
+/// Forget what is below a pointer, in time that depends on how much that is.
+fn remove_below<T>(known: &mut BTreeMap<String, T>, pointer: &str) {
+    // `0` follows `/`.
+    let below: Vec<String> =
+        known.range(format!("{pointer}/")..format!("{pointer}0")).map(|(key, _)| key.clone()).collect();
+    for key in below {
+        known.remove(&key);
     }
 }
 

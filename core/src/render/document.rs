@@ -1,6 +1,6 @@
 //! One document of a stream: its bytes, its origin, and its value as Kubernetes sees it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ pub struct Object<'d> {
 
 /// Where the values of a document stand, by JSON pointer.
 #[derive(Debug, Clone, Default)]
-pub struct Lines(HashMap<String, u32>);
+pub struct Lines(BTreeMap<String, u32>);
 
 impl Lines {
     /// As [`Document::line_of`].

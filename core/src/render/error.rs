@@ -93,3 +93,19 @@ pub enum RenderError {
         pointer: String,
     },
 }
+
+impl RenderError {
+    /// With lines of the file that the stream was taken from.
+    #[must_use]
+    pub fn at_lines(mut self, file_line: &dyn Fn(u32) -> u32) -> Self {
+        match &mut self {
+            Self::NotUtf8 { line, .. } | Self::Separator { line, .. } => *line = file_line(*line),
+            Self::Yaml { origin, .. }
+            | Self::NotAnObject { origin, .. }
+            | Self::Patch { origin, .. }
+            | Self::Overlap { origin, .. } => origin.line = file_line(origin.line),
+            Self::NoSuchDocument { .. } => {}
+        }
+        self
+    }
+}

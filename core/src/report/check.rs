@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::sarif::{self, RuleText};
 use super::{Label, Located, Paint, SCHEMA, junit};
+use crate::facts::manifests::Places;
 use crate::facts::{Facts, Source};
 use crate::policy::{Evaluation, Fault, Finding, Gate, ModuleRun, Severity, Verdict};
 use crate::{Digest, ExitCode, NextStep};
@@ -63,6 +65,15 @@ impl CheckReport {
             gate,
             exit_code: gate.exit_code() as u8,
         }
+    }
+
+    /// With file and line of what findings are about, where it stands in manifests.
+    #[must_use]
+    pub fn at(mut self, places: &Places) -> Self {
+        for located in &mut self.findings {
+            located.place = located.finding.subject.as_deref().and_then(|subject| places.of(subject)).cloned();
+        }
+        self
     }
 
     /// The exit code of the command.
@@ -143,9 +154,23 @@ impl CheckReport {
         }
     }
 
-    /// The report as JUnit XML: one test case per finding.
+    /// The report as JUnit XML: one test case per finding, with file and line where it has them.
     pub fn junit(&self) -> String {
         junit::write("ovncilium check", &self.findings, &self.faults, &[])
+    }
+
+    /// The report as SARIF 2.1.0. `rules` are texts of the rules that ran; a rule without one has its title.
+    pub fn sarif(&self, rules: &[RuleText]) -> serde_json::Value {
+        let run = sarif::Run {
+            command: "check",
+            version: &self.version,
+            findings: &self.findings,
+            duplicate_keys: &[],
+            faults: &self.faults,
+            problems: &[],
+            gate: self.gate,
+        };
+        sarif::write(&run, rules)
     }
 }
 
@@ -171,7 +196,8 @@ fn rank(label: Label) -> u8 {
 fn finding_text(out: &mut String, paint: &dyn Paint, finding: &Located) {
     let (label, mark) = mark(finding);
     let _ = writeln!(out, "    {} {}", paint.paint(label, mark), finding.title);
-    let subject = finding.subject.as_deref().map(|s| format!("{s}: ")).unwrap_or_default();
+    let place = finding.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+    let subject = finding.subject.as_deref().map(|s| format!("{s}{place}: ")).unwrap_or_default();
     let _ =
         writeln!(out, "      {subject}{} {}", finding.message, paint.paint(Label::Dim, &format!("[{}]", finding.id())));
     if let Some(remedy) = finding.remedy.as_deref().filter(|_| finding.verdict != Verdict::Pass) {

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::place::{Located, Place, Problem};
+use super::located::{Located, Problem};
+use crate::Place;
 use crate::policy::{Fault, Severity, Verdict};
 
 /// One suite: a case per finding, an error per fault and per input that could not be judged.

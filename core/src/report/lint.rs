@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::place::{Located, Place, Problem};
+use super::located::{Located, Problem};
 use super::sarif::{self, RuleText};
 use super::{Label, Paint, SCHEMA, check, junit};
 use crate::facts::Source;
 use crate::policy::{Evaluation, Fault, Gate, ModuleRun, Severity, Verdict};
-use crate::{ExitCode, NextStep};
+use crate::{ExitCode, NextStep, Place};
 
 /// The report of `lint`.
 #[derive(Debug, Clone, Serialize)]
@@ -201,7 +201,16 @@ impl LintReport {
 
     /// The report as SARIF 2.1.0, for code scanning. `rules` are texts of the rules that ran; a rule without one has its title.
     pub fn sarif(&self, rules: &[RuleText]) -> serde_json::Value {
-        sarif::write(self, rules)
+        let run = sarif::Run {
+            command: "lint",
+            version: &self.version,
+            findings: &self.findings,
+            duplicate_keys: &self.duplicate_keys,
+            faults: &self.faults,
+            problems: &self.problems,
+            gate: self.gate,
+        };
+        sarif::write(&run, rules)
     }
 }
 

@@ -5,8 +5,8 @@
 mod check;
 mod junit;
 mod lint;
+mod located;
 mod paint;
-mod place;
 mod plan;
 mod sarif;
 mod status;
@@ -14,8 +14,8 @@ mod values;
 
 pub use check::CheckReport;
 pub use lint::{Duplicate, LintReport, Linted};
+pub use located::{Located, Problem};
 pub use paint::{Label, Paint, Plain};
-pub use place::{Located, Place, Problem};
 pub use plan::PlanReport;
 pub use sarif::RuleText;
 pub use status::StatusReport;

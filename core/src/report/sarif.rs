@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::lint::{Duplicate, LintReport, concerns};
-use super::place::{Located, Place};
-use crate::Digest;
-use crate::policy::{Gate, Severity, Verdict};
+use super::lint::{Duplicate, concerns};
+use super::located::{Located, Problem};
+use crate::policy::{Fault, Gate, Severity, Verdict};
+use crate::{Digest, Place};
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 const HOMEPAGE: &str = "https://github.com/ovncilium/ovncilium";
@@ -31,8 +31,20 @@ pub struct RuleText {
     pub page: Option<String>,
 }
 
+/// What a run found.
+pub(super) struct Run<'r> {
+    /// `lint`.
+    pub(super) command: &'static str,
+    pub(super) version: &'r str,
+    pub(super) findings: &'r [Located],
+    pub(super) duplicate_keys: &'r [Duplicate],
+    pub(super) faults: &'r [Fault],
+    pub(super) problems: &'r [Problem],
+    pub(super) gate: Gate,
+}
+
 /// The log with its one run.
-pub(super) fn write(report: &LintReport, texts: &[RuleText]) -> Value {
+pub(super) fn write(report: &Run<'_>, texts: &[RuleText]) -> Value {
     let shown: Vec<&Located> = report.findings.iter().filter(|finding| concerns(finding)).collect();
     let mut ids: Vec<String> = shown.iter().map(|finding| finding.id()).collect();
     ids.extend(report.duplicate_keys.first().map(|_| DUPLICATE.to_owned()));
@@ -55,12 +67,12 @@ pub(super) fn write(report: &LintReport, texts: &[RuleText]) -> Value {
                 "informationUri": HOMEPAGE,
                 "rules": rules,
             }},
-            "automationDetails": { "id": "ovncilium/lint/" },
+            "automationDetails": { "id": format!("ovncilium/{}/", report.command) },
             "columnKind": "unicodeCodePoints",
             "invocations": [{
                 "executionSuccessful": judged,
-                "exitCode": report.exit_code,
-                "exitCodeDescription": report.exit().meaning(),
+                "exitCode": report.gate.exit_code() as u8,
+                "exitCodeDescription": report.gate.exit_code().meaning(),
                 "toolExecutionNotifications": notifications(report, &shown),
             }],
             "results": results,
@@ -211,7 +223,7 @@ fn encoded(path: &str) -> String {
     path.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
-fn notifications(report: &LintReport, shown: &[&Located]) -> Vec<Value> {
+fn notifications(report: &Run<'_>, shown: &[&Located]) -> Vec<Value> {
     let open = shown.iter().filter(|finding| finding.is_open()).map(|finding| {
         let text = format!("{} could not be judged: {}", finding.id(), finding.message);
         json!({ "level": "error", "message": { "text": text }, "associatedRule": { "id": finding.id() } })

@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use ovncilium_core::ExitCode;
 use ovncilium_core::facts::intent::Action;
+use ovncilium_core::facts::manifests::Places;
 use ovncilium_core::plan::migrate;
 use ovncilium_core::report::CheckReport;
 
-use super::json;
-use crate::cli::{Check, CheckOutput, Connection};
+use super::{json, rules};
+use crate::cli::{Check, Connection, ReportOutput};
 use crate::failure::Failure;
 use crate::input::{chart, facts, policies};
 use crate::ui;
@@ -20,9 +21,12 @@ pub fn run(args: &Check, connection: &Connection) -> Result<ExitCode, Failure> {
         (Some(_), _) => Some(chart::open(&args.chart, None)?.version),
         (None, version) => version.clone(),
     };
-    let mut facts = match (&args.facts, args.manifests.as_slice()) {
-        (Some(file), _) => facts::from_file(file)?,
-        (None, []) => facts::live(connection, args.nodes, args.chart.helm.as_deref(), facts::RELEASE_NAMESPACE)?,
+    let (mut facts, places) = match (&args.facts, args.manifests.as_slice()) {
+        (Some(file), _) => (facts::from_file(file)?, Places::default()),
+        (None, []) => {
+            let helm = args.chart.helm.as_deref();
+            (facts::live(connection, args.nodes, helm, facts::RELEASE_NAMESPACE)?, Places::default())
+        }
         (None, paths) => facts::from_manifests(paths, now)?,
     };
     if let Some(kube_ovn) = facts.kube_ovn.value.known() {
@@ -31,11 +35,12 @@ pub fn run(args: &Check, connection: &Connection) -> Result<ExitCode, Failure> {
     // What cannot be chosen stays open, and the policy that needs it says so.
     let pool = migrate::cluster_pool(&facts, &args.chart.cluster_pool).unwrap_or_default();
     facts::set_intent(&mut facts, Action::Check, version, &pool, now);
-    let report = CheckReport::new(&facts, policies::judge(&catalog, &facts, now));
+    let report = CheckReport::new(&facts, policies::judge(&catalog, &facts, now)).at(&places);
     match args.output {
-        CheckOutput::Text => ui::data(&report.text(&ui::Colour, args.all)),
-        CheckOutput::Json => ui::data(&json(&report)?),
-        CheckOutput::Junit => ui::data(&report.junit()),
+        ReportOutput::Text => ui::data(&report.text(&ui::Colour, args.all)),
+        ReportOutput::Json => ui::data(&json(&report)?),
+        ReportOutput::Junit => ui::data(&report.junit()),
+        ReportOutput::Sarif => ui::data(&json(&report.sarif(&rules(&catalog, &report.modules)))?),
     }
     Ok(report.exit())
 }

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use ovncilium_core::facts::Facts;
-use ovncilium_core::report::{LintReport, RuleText};
 use ovncilium_core::{ExitCode, NextStep};
 use ovncilium_helm_plugin::{Mode, Rendered, lint, offline, stale};
-use ovncilium_policy_host::{Catalog, EvaluateOptions, evaluate};
+use ovncilium_policy_host::{EvaluateOptions, evaluate};
 
-use super::{explain, json};
-use crate::cli::{Connection, Lint, LintOutput};
+use super::{json, rules};
+use crate::cli::{Connection, Lint, ReportOutput};
 use crate::failure::Failure;
 use crate::input::{facts, files, policies};
 use crate::ui;
@@ -26,10 +25,10 @@ pub fn run(args: &Lint, connection: &Connection) -> Result<ExitCode, Failure> {
         evaluate(&catalog, facts, Some(stream), &EvaluateOptions::at(now))
     });
     match args.output {
-        LintOutput::Text => ui::data(&report.text(&ui::Colour, args.all)),
-        LintOutput::Json => ui::data(&json(&report)?),
-        LintOutput::Junit => ui::data(&report.junit()),
-        LintOutput::Sarif => ui::data(&json(&report.sarif(&rules(&catalog, &report)))?),
+        ReportOutput::Text => ui::data(&report.text(&ui::Colour, args.all)),
+        ReportOutput::Json => ui::data(&json(&report)?),
+        ReportOutput::Junit => ui::data(&report.junit()),
+        ReportOutput::Sarif => ui::data(&json(&report.sarif(&rules(&catalog, &report.modules)))?),
     }
     Ok(report.exit())
 }
@@ -56,21 +55,4 @@ fn facts(args: &Lint, connection: &Connection, now: Timestamp) -> Result<(Mode, 
         return Ok((Mode::Gate, facts::live(connection, false, None, facts::RELEASE_NAMESPACE)?));
     }
     Ok((Mode::Offline, offline(now)))
-}
-
-/// What the modules that ran say of their rules.
-fn rules(catalog: &Catalog, report: &LintReport) -> Vec<RuleText> {
-    let ran = |id: &str| report.modules.iter().any(|module| module.policy.as_str() == id);
-    let described = catalog.describe().into_iter().flatten().filter(|module| ran(&module.id));
-    described
-        .flat_map(|module| {
-            let page = explain::page(&module.id);
-            module.rules.into_iter().map(move |rule| RuleText {
-                id: format!("{}/{}", module.id, rule.id),
-                title: rule.title,
-                help: rule.help,
-                page: page.map(str::to_owned),
-            })
-        })
-        .collect()
 }

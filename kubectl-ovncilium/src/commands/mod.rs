@@ -12,8 +12,11 @@ mod snapshot;
 mod status;
 mod values;
 
+use ovncilium_core::policy::ModuleRun;
+use ovncilium_core::report::RuleText;
 use ovncilium_core::{ExitCode, NextStep};
 use ovncilium_helm_plugin::{Environment, other_version, refuse};
+use ovncilium_policy_host::Catalog;
 
 use crate::cli::{Cli, Command};
 use crate::failure::Failure;
@@ -68,4 +71,21 @@ fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
     serde_json::to_string_pretty(value)
         .map(|text| text + "\n")
         .map_err(|error| Failure::of(ExitCode::Internal, &error, None))
+}
+
+/// What the modules that ran say of their rules.
+fn rules(catalog: &Catalog, modules: &[ModuleRun]) -> Vec<RuleText> {
+    let ran = |id: &str| modules.iter().any(|module| module.policy.as_str() == id);
+    let described = catalog.describe().into_iter().flatten().filter(|module| ran(&module.id));
+    described
+        .flat_map(|module| {
+            let page = explain::page(&module.id);
+            module.rules.into_iter().map(move |rule| RuleText {
+                id: format!("{}/{}", module.id, rule.id),
+                title: rule.title,
+                help: rule.help,
+                page: page.map(str::to_owned),
+            })
+        })
+        .collect()
 }

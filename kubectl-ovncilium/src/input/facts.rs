@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use ovncilium_cluster::{Access, KubeCluster, SystemClock, helm};
 use ovncilium_core::facts::intent::{Action, Intent};
-use ovncilium_core::facts::{Facts, Known, Source, Subject, derive, file, manifests};
+use ovncilium_core::facts::manifests::{self, Places};
+use ovncilium_core::facts::{Facts, Known, Source, Subject, file};
 use ovncilium_core::ids::{NodeName, RunId};
 use ovncilium_core::plan::migrate::{CHAINED_CONF, NoPlan, check_permissions};
 use ovncilium_core::{Digest, ExitCode};
@@ -112,22 +113,22 @@ pub fn from_file(path: &Path) -> Result<Facts, Failure> {
     })
 }
 
-/// Facts of manifests: files, directories (their YAML and JSON files), or stdin.
+/// Facts of manifests: files (also install scripts), directories (their YAML and JSON files), or stdin; and where objects stand.
 ///
 /// # Errors
 /// A path that cannot be read, a file that is no manifest.
-pub fn from_manifests(paths: &[PathBuf], now: Timestamp) -> Result<Facts, Failure> {
+pub fn from_manifests(paths: &[PathBuf], now: Timestamp) -> Result<(Facts, Places), Failure> {
     let texts = files::read_all(paths, "--manifests")?;
     let inputs: Vec<manifests::File<'_>> =
         texts.iter().map(|(name, content)| manifests::File { name, content }).collect();
-    let inventory = manifests::read(&inputs).map_err(|error| {
+    let read = manifests::read(&inputs).map_err(|error| {
         let next = error.next_step();
         Failure::of(ExitCode::Usage, &error, Some(next))
     })?;
     let source = Source::Manifests { paths: paths.iter().map(|path| path.display().to_string()).collect() };
-    let mut facts = derive::derive(&inventory, source, now);
+    let mut facts = read.facts(source, now);
     facts.tools = Subject::unknown("manifests do not tell which helm will be used");
-    Ok(facts)
+    Ok((facts, read.places))
 }
 
 /// Say what is asked for. A migration turns network policy and load balancing off itself, at its safe moment.

@@ -162,10 +162,10 @@ fn a_snapshot_that_is_too_old_judges_nothing() {
 
 /// A facts file made from manifests.
 fn snapshot(manifests: &str, at: &str) -> String {
-    use ovncilium_core::facts::{Source, derive::derive, file, manifests::File, manifests::read};
-    let inventory = read(&[File { name: "k.yaml", content: manifests.as_bytes() }]).unwrap();
+    use ovncilium_core::facts::{Source, file, manifests::File, manifests::read};
+    let read = read(&[File { name: "k.yaml", content: manifests.as_bytes() }]).unwrap();
     let source = Source::Manifests { paths: vec!["k.yaml".to_owned()] };
-    file::write(&derive(&inventory, source, at.parse().unwrap())).unwrap()
+    file::write(&read.facts(source, at.parse().unwrap())).unwrap()
 }
 
 #[test]

@@ -7,6 +7,7 @@
     reason = "helpers of tests; clippy knows only test functions"
 )]
 
+mod check;
 mod lint;
 mod recorded;
 mod schemas;

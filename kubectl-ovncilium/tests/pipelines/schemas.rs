@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::check::SCRIPT;
 use crate::lint::DENIED;
 use crate::support::{Folder, shared};
 
@@ -34,6 +35,7 @@ fn junit_and_sarif_validate_against_their_schemas() {
         ("void.yaml", "# nothing\n"),
         ("bad & <b>.yaml", "a: [1\n"),
         ("kube-ovn.yaml", include_str!("../../../core/tests/facts/kube-ovn.yaml")),
+        ("install.sh", SCRIPT),
     ]);
     let mut inputs: Vec<String> =
         ["denied.yaml", "twice.yaml", "void.yaml", "bad & <b>.yaml"].map(str::to_owned).to_vec();
@@ -54,8 +56,9 @@ fn junit_and_sarif_validate_against_their_schemas() {
             // A module that cannot run is in the report too.
             write(&folder.run(&["lint", "-o", kind, "-f", input, "--policy", "absent.wasm"]).stdout);
         }
-        if kind == "junit" {
-            write(&folder.run(&["check", "-o", kind, "--manifests", "kube-ovn.yaml"]).stdout);
+        for input in ["kube-ovn.yaml", "install.sh"] {
+            write(&folder.run(&["check", "-o", kind, "--manifests", input]).stdout);
+            write(&folder.run(&["check", "-o", kind, "--manifests", input, "--policy", "absent.wasm"]).stdout);
         }
         let expected: Vec<String> = files.iter().map(|file| format!("ok {file}")).collect();
         assert_eq!(validate(schemas, kind, &files), expected);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ovncilium_core::facts::kube_ovn::Owner;
 use ovncilium_core::facts::manifests::{self, File};
-use ovncilium_core::facts::{Facts, Source, derive};
+use ovncilium_core::facts::{Facts, Source};
 use ovncilium_core::policy::Evaluation;
 use ovncilium_policy_host::BUILTINS;
 use serde_json::Value;
@@ -94,10 +94,10 @@ fn facts(file: &Path) -> Vec<String> {
     let none = |why: &str| {
         FACTS.iter().map(|column| if *column == "namespace" { why.to_owned() } else { "-".to_owned() }).collect()
     };
-    let Ok(inventory) = manifests::read(&[File { name: &name, content: &content }]) else {
+    let Ok(manifests) = manifests::read(&[File { name: &name, content: &content }]) else {
         return none("(unreadable)");
     };
-    let facts: Facts = derive::derive(&inventory, Source::Manifests { paths: vec![name] }, now());
+    let facts: Facts = manifests.facts(Source::Manifests { paths: vec![name] }, now());
     let Ok(kube_ovn) = facts.kube_ovn.value.as_result() else { return none("(unknown)") };
     let Ok(one) = kube_ovn.the_one() else { return none("(not one)") };
     let json = serde_json::to_value(one).unwrap();

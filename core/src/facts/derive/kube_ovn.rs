@@ -142,9 +142,9 @@ fn controller(deployment: &Value, index: usize, container: &Value) -> Result<Con
         enable_lb: switch("enable-lb", true)?,
         enable_np: switch("enable-np", true)?,
         enable_lb_svc: switch("enable-lb-svc", false)?,
-        replicas: match deployment.pointer("/spec/replicas").and_then(Value::as_u64) {
-            Some(replicas) => u32::try_from(replicas).unwrap_or(u32::MAX),
-            None => 1,
+        replicas: match deployment.pointer("/spec/replicas") {
+            None | Some(Value::Null) => Some(1),
+            Some(replicas) => replicas.as_u64().and_then(|replicas| u32::try_from(replicas).ok()),
         },
         flags,
     })

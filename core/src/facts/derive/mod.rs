@@ -23,6 +23,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::inventory::{Inventory, Listing};
+use super::kube_ovn::KubeOvn;
 use super::{Facts, Known, Source, Subject};
 use crate::plan::{ObjectRef, Resource};
 
@@ -31,8 +32,26 @@ use crate::plan::{ObjectRef, Resource};
 /// From [`Listing::Partial`] (manifests) only the subject `kube-ovn` can become known: whoever installs Kube-OVN writes down
 /// all of it. Pods, nodes, networks and what follows from them exist in a cluster alone.
 pub fn derive(inventory: &Inventory, source: Source, at: Timestamp) -> Facts {
+    derive_around(inventory, kube_ovn(inventory), source, at)
+}
+
+/// The installations of Kube-OVN in listings.
+///
+/// # Errors
+/// Why they cannot be told.
+pub(super) fn kube_ovn(inventory: &Inventory) -> Result<KubeOvn, String> {
+    kube_ovn::kube_ovn(inventory)
+}
+
+/// As [`derive`], with what somebody else says of Kube-OVN.
+pub(super) fn derive_around(
+    inventory: &Inventory,
+    kube_ovn: Result<KubeOvn, String>,
+    source: Source,
+    at: Timestamp,
+) -> Facts {
     let mut facts = Facts::unknown(source, at, "");
-    facts.kube_ovn = subject(kube_ovn::kube_ovn(inventory), at);
+    facts.kube_ovn = subject(kube_ovn, at);
     facts.networks = subject(networks::networks(inventory, facts.kube_ovn.value.known()), at);
     facts.nodes = subject(nodes::nodes(inventory), at);
     facts.cilium = subject(cilium::cilium(inventory), at);

@@ -139,7 +139,10 @@ fn finds_kube_ovn_by_what_containers_run() {
     let installation = facts.kube_ovn.value.known().unwrap().the_one().unwrap();
     assert_eq!((installation.namespace.as_str(), installation.version.as_deref()), ("net", Some("v1.14.41")));
     let controller = &installation.controller;
-    assert_eq!((controller.container, controller.container_name.as_str(), controller.replicas), (1, "controller", 2));
+    assert_eq!(
+        (controller.container, controller.container_name.as_str(), controller.replicas),
+        (1, "controller", Some(2))
+    );
     assert_eq!((controller.flags_in.as_str(), controller.flags_list.len()), ("args", 2));
     assert!(controller.enable_np && !controller.enable_lb && !controller.enable_lb_svc);
     let cni = &installation.cni;

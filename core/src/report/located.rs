@@ -1,26 +1,11 @@
-//! Where in the operator's files a finding is about.
+//! A finding at its place, and input that could not be judged.
 
-use std::fmt;
 use std::ops::Deref;
 
 use serde::Serialize;
 
+use crate::Place;
 use crate::policy::Finding;
-
-/// A line of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Place {
-    /// The file as it was named; `-` is stdin.
-    pub file: String,
-    /// Line in it, from 1.
-    pub line: u32,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
-    }
-}
 
 /// A finding with its place, when it has one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
