@@ -117,6 +117,22 @@ fn what_was_not_there_is_not_passed() {
 }
 
 #[test]
+fn policies_of_cilium_are_judged_without_a_chart_beside_them() {
+    let fqdn = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: egress, namespace: shop}\nspec:\n  \
+                egress:\n  - toFQDNs:\n    - matchName: api.example.com\n";
+    let plain = "apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\nmetadata: {name: plain}\nspec: {}\n";
+    let folder = Folder::new(&[("plain.yaml", plain), ("fqdn.yaml", fqdn)]);
+    let ran = folder.run(&["lint", "-o", "json", "-f", "plain.yaml", "fqdn.yaml"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let report = ran.json();
+    assert_eq!(report["problems"], serde_json::json!([]));
+    let findings = report["findings"].as_array().unwrap();
+    let void: Vec<_> = findings.iter().filter(|f| f["rule"] == "no-l7-rules" && f["verdict"] == "fail").collect();
+    let [void] = void.as_slice() else { panic!("{report}") };
+    assert_eq!((&void["file"], &void["line"]), (&"fqdn.yaml".into(), &6.into()), "{void}");
+}
+
+#[test]
 fn a_file_that_is_no_yaml_is_told_with_its_line_and_leaves_all_unjudged() {
     let folder = Folder::new(&[
         ("good.yaml", DENIED),
