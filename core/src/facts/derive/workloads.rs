@@ -51,10 +51,22 @@ fn pod(object: &Value) -> Pod {
     }
 }
 
-/// What `<provider>.kubernetes.io/pod_nic_type` of one of the pod's networks says, where that is no veth pair.
+/// Annotation of Multus that gives a pod another network than Kube-OVN's for its first interface.
+const DEFAULT_NETWORK: &str = "v1.multus-cni.io/default-network";
+
+/// What `<provider>.kubernetes.io/pod_nic_type` says of the pod's first interface, where that is no veth pair. Provider `ovn` is the
+/// first interface, unless Multus gives it to another network: then it may be any of them. A pod that has ended has no interface, and
+/// one on the host's network never had one.
 fn other_interface(object: &Value) -> Option<OtherInterface> {
+    if is_true(object, "/spec/hostNetwork") || matches!(text(object, "/status/phase"), "Succeeded" | "Failed") {
+        return None;
+    }
     let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object)?;
-    let kinds = annotations.iter().filter(|(key, _)| key.ends_with(".kubernetes.io/pod_nic_type"));
+    let any = annotations.contains_key(DEFAULT_NETWORK);
+    let kinds = annotations.iter().filter(|(key, _)| {
+        let provider = key.strip_suffix(".kubernetes.io/pod_nic_type");
+        provider.is_some_and(|provider| any || provider == "ovn")
+    });
     let kind = kinds.filter_map(|(_, kind)| kind.as_str()).filter(|kind| !matches!(*kind, "" | "veth-pair")).min()?;
     Some(OtherInterface { pod: qualified(object), kind: kind.to_owned() })
 }
