@@ -114,6 +114,7 @@ pub(crate) fn full() -> Facts {
         pods[0]["recycle"] = json!("never");
         let managed = json!({ "namespace": pods[1]["namespace"], "name": pods[1]["name"], "ips": ["10.16.0.9"], "state": "ready" });
         let workloads = known(facts, "workloads");
+        workloads["unmanaged"] = json!({ "pods": 3, "dns": ["coredns-1"] });
         workloads["ipv6_pods"] = json!(["shop/six"]);
         workloads["other_interfaces"] = json!([{ "pod": "shop/fast", "kind": "offload-port" }]);
         let pinned = json!(["clusterNetwork=/host/etc/cni/net.d/01-kube-ovn.conflist"]);

@@ -476,3 +476,31 @@ fn the_default_vpc_tells_whether_it_is_set_up() {
     assert_eq!(standby(vec![other(), vpc("ovn-cluster", json!({}))]), None);
     assert_eq!(standby(vec![other()]), None);
 }
+
+#[test]
+fn pods_without_an_endpoint_of_their_name_are_unmanaged() {
+    let pod = |namespace: &str, name: &str, phase: &str, host: bool| {
+        json!({
+            "metadata": { "name": name, "namespace": namespace },
+            "spec": { "hostNetwork": host, "containers": [] }, "status": { "phase": phase },
+        })
+    };
+    let pods = vec![
+        pod("a", "web", "Running", false),
+        pod("b", "web", "Running", false),
+        pod("a", "starting", "Pending", false),
+        pod("a", "silent", "", false),
+        pod("a", "done", "Succeeded", false),
+        pod("a", "failed", "Failed", false),
+        pod("kube-system", "etcd", "Running", true),
+        pod("kube-system", "coredns-abc", "Running", false),
+        pod("kube-system", "kube-dns-x", "Succeeded", false),
+    ];
+    let endpoint = json!({ "metadata": { "name": "web", "namespace": "a" } });
+    let mut inventory = cluster(vec![(Resource::PODS, pods), (Resource::CILIUM_ENDPOINTS, vec![endpoint])]);
+    let unmanaged = |inventory: &Inventory| facts(inventory).workloads.value.known().unwrap().unmanaged.clone();
+    let found = unmanaged(&inventory).unwrap();
+    assert_eq!((found.pods, found.dns), (4, vec!["coredns-abc".to_owned()]));
+    inventory.listings.insert(Resource::CILIUM_ENDPOINTS, Listing::Unreadable("forbidden".to_owned()));
+    assert_eq!(unmanaged(&inventory), None);
+}
