@@ -10,7 +10,7 @@ use ovncilium_core::facts::{Facts, manifests};
 use ovncilium_core::plan::Resource;
 use ovncilium_core::policy::{Evaluation, Finding, Gate};
 use ovncilium_core::render::{Document, Lines, RenderError, Stream};
-use ovncilium_core::report::{Duplicate, LintReport, Linted, Place, Problem};
+use ovncilium_core::report::{Duplicate, LintReport, Linted, Place, Problem, Whereabouts};
 
 use crate::intent::config;
 use crate::judge::judge;
@@ -64,6 +64,21 @@ pub fn lint(files: &[Rendered<'_>], mut facts: Facts, mode: Mode, evaluate: Eval
         linted.problems.push(problem(None, message, remedy.to_owned()));
     }
     LintReport::new(linted)
+}
+
+/// What `evaluate` says of files as one stream, with file, line and object of each finding in the same order.
+///
+/// # Errors
+/// When the files are not the YAML that Kubernetes reads.
+pub fn located(
+    files: &[Rendered<'_>],
+    evaluate: &dyn Fn(&Stream) -> Evaluation,
+) -> Result<(Evaluation, Vec<Whereabouts>), RenderError> {
+    let joined = Joined::new(files);
+    let stream = Stream::parse(joined.text.as_bytes())?;
+    let evaluation = evaluate(&stream);
+    let places = joined.places(&stream, &evaluation);
+    Ok((evaluation, places))
 }
 
 /// Whether a stream without the chart brings policies of Cilium: these are judged by themselves.
@@ -129,7 +144,7 @@ impl<'f> Joined<'f> {
     }
 
     /// File, line and object of each finding.
-    fn places(&self, stream: &Stream, evaluation: &Evaluation) -> Vec<(Option<Place>, Option<String>)> {
+    fn places(&self, stream: &Stream, evaluation: &Evaluation) -> Vec<Whereabouts> {
         let mut lines: HashMap<u32, Lines> = HashMap::new();
         let mut one = |finding: &Finding| {
             let document = stream.document(finding.document?)?;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{Label, Located, Paint, SCHEMA, junit};
+use super::{Label, Located, Paint, SCHEMA, Whereabouts, junit};
 use crate::facts::{Facts, Source};
 use crate::policy::{Evaluation, Fault, Finding, Gate, ModuleRun, Severity, Verdict};
 use crate::{Digest, ExitCode, NextStep};
@@ -63,6 +63,15 @@ impl CheckReport {
             gate,
             exit_code: gate.exit_code() as u8,
         }
+    }
+
+    /// The report with file, line and object of each finding, in their order.
+    #[must_use]
+    pub fn located(mut self, places: Vec<Whereabouts>) -> Self {
+        for (finding, (place, object)) in self.findings.iter_mut().zip(places) {
+            (finding.place, finding.object) = (place, object);
+        }
+        self
     }
 
     /// The exit code of the command.
@@ -174,6 +183,10 @@ fn finding_text(out: &mut String, paint: &dyn Paint, finding: &Located) {
     let subject = finding.subject.as_deref().map(|s| format!("{s}: ")).unwrap_or_default();
     let _ =
         writeln!(out, "      {subject}{} {}", finding.message, paint.paint(Label::Dim, &format!("[{}]", finding.id())));
+    if let Some(place) = &finding.place {
+        let key = finding.pointer.as_deref().map(|pointer| format!(", {pointer}")).unwrap_or_default();
+        let _ = writeln!(out, "      {place}{key}");
+    }
     if let Some(remedy) = finding.remedy.as_deref().filter(|_| finding.verdict != Verdict::Pass) {
         let _ = writeln!(out, "      {} {remedy}", paint.paint(Label::Dim, "hint:"));
     }

@@ -15,7 +15,7 @@ mod values;
 pub use check::CheckReport;
 pub use lint::{Duplicate, LintReport, Linted};
 pub use paint::{Label, Paint, Plain};
-pub use place::{Located, Place, Problem};
+pub use place::{Located, Place, Problem, Whereabouts};
 pub use plan::PlanReport;
 pub use sarif::RuleText;
 pub use status::StatusReport;

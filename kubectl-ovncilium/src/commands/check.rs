@@ -5,11 +5,12 @@ use ovncilium_core::ExitCode;
 use ovncilium_core::facts::intent::Action;
 use ovncilium_core::plan::migrate;
 use ovncilium_core::report::CheckReport;
+use ovncilium_policy_host::{EvaluateOptions, evaluate};
 
 use super::json;
 use crate::cli::{Check, CheckOutput, Connection};
 use crate::failure::Failure;
-use crate::input::{chart, facts, policies};
+use crate::input::{chart, documents, facts, files, policies};
 use crate::ui;
 
 /// Judge, report, and end with what the gate says.
@@ -20,10 +21,14 @@ pub fn run(args: &Check, connection: &Connection) -> Result<ExitCode, Failure> {
         (Some(_), _) => Some(chart::open(&args.chart, None)?.version),
         (None, version) => version.clone(),
     };
+    let texts = match args.manifests.as_slice() {
+        [] => Vec::new(),
+        paths => files::read_all(paths, "--manifests")?,
+    };
     let mut facts = match (&args.facts, args.manifests.as_slice()) {
         (Some(file), _) => facts::from_file(file)?,
         (None, []) => facts::live(connection, args.nodes, args.chart.helm.as_deref(), facts::RELEASE_NAMESPACE)?,
-        (None, paths) => facts::from_manifests(paths, now)?,
+        (None, paths) => facts::from_manifests(paths, &texts, now)?,
     };
     if let Some(kube_ovn) = facts.kube_ovn.value.known() {
         kube_ovn.the_one().map_err(migrate::NoPlan::from)?;
@@ -31,7 +36,14 @@ pub fn run(args: &Check, connection: &Connection) -> Result<ExitCode, Failure> {
     // What cannot be chosen stays open, and the policy that needs it says so.
     let pool = migrate::cluster_pool(&facts, &args.chart.cluster_pool).unwrap_or_default();
     facts::set_intent(&mut facts, Action::Check, version, &pool, now);
-    let report = CheckReport::new(&facts, policies::judge(&catalog, &facts, now));
+    let report = if texts.is_empty() {
+        CheckReport::new(&facts, policies::judge(&catalog, &facts, now))
+    } else {
+        // What a file brings along is judged with the facts it tells: policies of Cilium, a rendered chart.
+        let (evaluation, places) =
+            documents::judge(&texts, &|stream| evaluate(&catalog, &facts, Some(stream), &EvaluateOptions::at(now)))?;
+        CheckReport::new(&facts, evaluation).located(places)
+    };
     match args.output {
         CheckOutput::Text => ui::data(&report.text(&ui::Colour, args.all)),
         CheckOutput::Json => ui::data(&json(&report)?),

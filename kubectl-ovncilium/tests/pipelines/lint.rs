@@ -247,3 +247,27 @@ fn junit_has_file_and_line() {
     let case = ran.stdout.lines().find(|line| line.contains("chart-chaining/native-routing")).unwrap();
     assert!(case.contains(" file=\"r.yaml\" line=\"12\"><failure type=\"fail\">"), "{case}");
 }
+
+#[test]
+fn check_of_manifests_judges_what_they_bring_along_by_file_and_line() {
+    let fqdn = "# Allows the shop to reach its bank.\napiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: bank, \
+                namespace: shop}\nspec:\n  egress:\n  - toFQDNs:\n    - matchName: bank.example.com\n";
+    let policy = r#"{"apiVersion":"cilium.io/v2","kind":"CiliumNetworkPolicy","metadata":{"name":"NAME"},"spec":{"egress":[{"toFQDNs":[{}]}]}}"#;
+    let one = policy.replace("NAME", "one");
+    let several = format!("{one}\n{}\n", policy.replace("NAME", "two"));
+    let folder = Folder::new(&[("git/fqdn.yaml", fqdn), ("git/several.json", &several)]);
+    let ran = folder.run(&["check", "--manifests", "git", "-o", "json"]);
+    assert_eq!(ran.code, 4, "{}{}", ran.stdout, ran.stderr);
+    let report = ran.json();
+    let findings = report["findings"].as_array().unwrap();
+    let void = findings.iter().filter(|f| f["rule"] == "no-l7-rules" && f["verdict"] == "fail");
+    let told: Vec<String> = void.map(|f| format!("{} {}:{}", f["subject"], f["file"], f["line"])).collect();
+    let expected = [
+        r#""CiliumNetworkPolicy shop/bank" "git/fqdn.yaml":7"#,
+        r#""CiliumNetworkPolicy one" "git/several.json":1"#,
+        r#""CiliumNetworkPolicy two" "git/several.json":1"#,
+    ];
+    assert_eq!(told, expected, "{report}");
+    let text = folder.run(&["check", "--manifests", "git"]).stdout;
+    assert!(text.contains("\n      git/fqdn.yaml:7, /spec/egress/0/toFQDNs\n"), "{text}");
+}
