@@ -25,6 +25,6 @@ pub use deliver::report_path;
 pub use environment::Environment;
 pub use installed::other_version;
 pub use judge::{Evaluator, offline};
-pub use lint::{Rendered, lint};
+pub use lint::{Rendered, lint, located};
 pub use post_render::{Mode, PostRender, post_render};
 pub use run::{FactsSource, Options, Streams, Trouble, refuse, run, stale};

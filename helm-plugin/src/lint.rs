@@ -2,15 +2,16 @@
 //!
 //! All files are one stream, because a chart may be split over files (`helm template --output-dir`) and policies judge it as
 //! a whole. Unlike the post-renderer, which also stands in front of charts that are not Cilium's, whoever names files here means
-//! Cilium: files without a `cilium-config` are not allowed in silence.
+//! Cilium: files with neither a `cilium-config` nor policies of Cilium are not allowed in silence.
 
 use std::collections::HashMap;
 
 use ovncilium_core::Place;
 use ovncilium_core::facts::{Facts, manifests};
+use ovncilium_core::plan::Resource;
 use ovncilium_core::policy::{Evaluation, Finding, Gate};
 use ovncilium_core::render::{Document, Lines, RenderError, Stream};
-use ovncilium_core::report::{Duplicate, LintReport, Linted, Problem};
+use ovncilium_core::report::{Duplicate, LintReport, Linted, Problem, Whereabouts};
 
 use crate::intent::config;
 use crate::judge::judge;
@@ -55,15 +56,38 @@ pub fn lint(files: &[Rendered<'_>], mut facts: Facts, mode: Mode, evaluate: Eval
     }
     linted.duplicate_keys = joined.duplicates(&stream);
     let open = linted.evaluation.as_ref().is_none_or(|evaluation| evaluation.gate() == Gate::Open);
-    if open && config(&stream).is_none() {
+    if open && config(&stream).is_none() && !has_policies(&stream) {
         let names: Vec<&str> = files.iter().map(|file| file.name).collect();
         let message =
             format!("there is no ConfigMap cilium-config in {}: nothing of Cilium was judged", names.join(", "));
-        let remedy =
-            "name the files that hold the rendered chart of Cilium: `helm template … | kubectl ovncilium lint -f -`";
+        let remedy = "name the files that hold the rendered chart of Cilium, or policies of Cilium: \
+                      `helm template … | kubectl ovncilium lint -f -`";
         linted.problems.push(problem(None, message, remedy.to_owned()));
     }
     LintReport::new(linted)
+}
+
+/// What `evaluate` says of files as one stream, with file, line and object of each finding in the same order.
+///
+/// # Errors
+/// When the files are not the YAML that Kubernetes reads.
+pub fn located(
+    files: &[Rendered<'_>],
+    evaluate: &dyn Fn(&Stream) -> Evaluation,
+) -> Result<(Evaluation, Vec<Whereabouts>), RenderError> {
+    let joined = Joined::new(files);
+    let stream = Stream::parse(joined.text.as_bytes())?;
+    let evaluation = evaluate(&stream);
+    let places = joined.places(&stream, &evaluation);
+    Ok((evaluation, places))
+}
+
+/// Whether a stream without the chart brings policies of Cilium: these are judged by themselves.
+fn has_policies(stream: &Stream) -> bool {
+    let kinds =
+        [Resource::CILIUM_NETWORK_POLICIES, Resource::CILIUM_CLUSTERWIDE_POLICIES].map(|resource| resource.kind);
+    let mut objects = stream.documents().iter().flat_map(Document::objects);
+    objects.any(|object| kinds.contains(&object.kind))
 }
 
 fn problem(place: Option<Place>, message: String, remedy: String) -> Problem {
@@ -121,7 +145,7 @@ impl<'f> Joined<'f> {
     }
 
     /// File, line and object of each finding.
-    fn places(&self, stream: &Stream, evaluation: &Evaluation) -> Vec<(Option<Place>, Option<String>)> {
+    fn places(&self, stream: &Stream, evaluation: &Evaluation) -> Vec<Whereabouts> {
         let mut lines: HashMap<u32, Lines> = HashMap::new();
         let mut one = |finding: &Finding| {
             let document = stream.document(finding.document?)?;

@@ -23,7 +23,7 @@ more! {
 }
 
 /// Groups whose kinds exist only while their CustomResourceDefinition does.
-const CUSTOM_GROUPS: &[&str] = &["cilium.io", "kubeovn.io"];
+const CUSTOM_GROUPS: &[&str] = &["cilium.io", "helm.cattle.io", "kubeovn.io"];
 
 /// Kinds whose status has a subresource of its own: a write of the object leaves the status as it was.
 const WITH_STATUS: &[&str] = &[

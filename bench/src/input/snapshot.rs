@@ -11,7 +11,7 @@ use ovncilium_core::facts::networks::Networks;
 use ovncilium_core::facts::nodes::{Node, Nodes};
 use ovncilium_core::facts::services::{Provider, Services};
 use ovncilium_core::facts::tools::{Helm, Tools};
-use ovncilium_core::facts::workloads::{Pod, Workloads};
+use ovncilium_core::facts::workloads::{Pod, Unmanaged, Workloads};
 use ovncilium_core::facts::{Facts, Source, Subject, file};
 
 /// Pods of each node.
@@ -27,8 +27,9 @@ pub(crate) fn snapshot(nodes: usize) -> Result<String, serde_json::Error> {
     let source = Source::Live { server, context: None, cluster: "made up".to_owned() };
     let mut facts = Facts::unknown(source, at, "not made up");
     facts.nodes = Subject::known(Nodes { items: (0..nodes).map(node).collect() }, at);
-    let pods = (0..nodes * PODS_PER_NODE).map(pod).collect();
-    facts.workloads = Subject::known(Workloads { pods, ..Workloads::default() }, at);
+    let pods: Vec<Pod> = (0..nodes * PODS_PER_NODE).map(pod).collect();
+    let unmanaged = Unmanaged { pods: u32::try_from(pods.len()).unwrap_or(u32::MAX), ..Unmanaged::default() };
+    facts.workloads = Subject::known(Workloads { pods, unmanaged: Some(unmanaged), ..Workloads::default() }, at);
     facts.kube_ovn = Subject::known(KubeOvn { installations: vec![kube_ovn()] }, at);
     facts.cilium = Subject::known(Cilium::default(), at);
     facts.addresses = Subject::known(Addresses { ranges: (0..nodes).map(range).collect() }, at);

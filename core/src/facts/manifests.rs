@@ -26,6 +26,13 @@ pub struct File<'f> {
     pub content: &'f [u8],
 }
 
+impl File<'_> {
+    /// An install script, which is read without running it; other files are YAML or JSON.
+    pub fn is_script(&self) -> bool {
+        self.name.ends_with(".sh") || self.content.starts_with(b"#!")
+    }
+}
+
 /// Why manifests are not read.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
@@ -242,7 +249,7 @@ impl Found {
 }
 
 fn read_file(file: &File<'_>, found: &mut Found) -> Result<(), ManifestError> {
-    if file.name.ends_with(".sh") || file.content.starts_with(b"#!") {
+    if file.is_script() {
         return read_script(file, found);
     }
     if file.name.ends_with(".json") {

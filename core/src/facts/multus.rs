@@ -16,6 +16,7 @@ pub struct Multus {
 pub struct Installation {
     /// `daemonset kube-system/kube-multus-ds`.
     pub object: String,
-    /// What it was told of the first interface, as `setting=value`: `clusterNetwork=/host/etc/cni/net.d/01-kube-ovn.conflist`.
+    /// What it was told of the first interface, as `setting=value`: `clusterNetwork=/host/etc/cni/net.d/01-kube-ovn.conflist`. A
+    /// configuration that it holds itself is told by its plugins: `delegates=kube-ovn+portmap`.
     pub told: Vec<String>,
 }

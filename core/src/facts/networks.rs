@@ -14,6 +14,8 @@ pub struct Networks {
     pub custom_vpcs: Vec<String>,
     /// `status.tcpLoadBalancer` of the default VPC: absent when it could not be read, empty when load balancing is off.
     pub default_vpc_load_balancer: Option<String>,
+    /// `status.standby` of the default VPC, whether its router is set up: absent when there is no such VPC, or it does not tell.
+    pub default_vpc_standby: Option<bool>,
     /// VpcDns objects.
     pub vpc_dnses: Vec<String>,
     /// SwitchLBRule objects.

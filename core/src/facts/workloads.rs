@@ -16,6 +16,18 @@ pub struct Workloads {
     pub ipv6_pods: Vec<String>,
     /// Pods that were given another interface than a veth pair.
     pub other_interfaces: Vec<OtherInterface>,
+    /// Pods that Cilium does not manage; absent where its endpoints could not be read.
+    pub unmanaged: Option<Unmanaged>,
+}
+
+/// Pods with a network of their own and without a CiliumEndpoint: a sum, since policies cannot be given all pods of a large cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unmanaged {
+    /// How many.
+    pub pods: u32,
+    /// Those of the cluster's DNS, by name.
+    pub dns: Vec<String>,
 }
 
 /// A pod with another interface than a veth pair.

@@ -11,6 +11,7 @@ use super::action::{AGENT_LABEL, CHAIN_CONFIG, Chain, ENFORCE_CONFIG, ENFORCE_LA
 use super::build::{
     back, chain_config, cluster_stage, enforce_config, forward, labels, no_labels, node_stage, phase, step,
 };
+use super::fate::{self, Fate};
 use super::object::ObjectRef;
 use super::values::{ChartRefused, check_chart};
 use super::waves::{by_wave, waves};
@@ -141,7 +142,7 @@ impl NoPlan {
             ),
             Self::NodesNotReady { .. } => NextStep::Edit("repair or remove these nodes".to_owned()),
             Self::PodsWithoutOwner { pods } => NextStep::Edit(format!(
-                "delete them, or accept that they stay outside Cilium's policy: {}",
+                "delete them (a static pod: its file), or accept that they stay outside Cilium's policy: {}",
                 pods.iter().map(|pod| format!("--leave {pod}")).collect::<Vec<_>>().join(" ")
             )),
             Self::NoPool(_) => NextStep::Edit("name a free range with `--cluster-pool CIDR`".to_owned()),
@@ -154,9 +155,9 @@ pub fn wants_endpoint(pod: &Pod) -> bool {
     !pod.host_network && matches!(pod.phase.as_str(), "Running" | "Pending")
 }
 
-/// Whether nothing would make the pod again, or its owner does not want that.
-pub fn is_never_recycled(pod: &Pod) -> bool {
-    pod.owner_kind.is_empty() || pod.recycle.as_deref() == Some("never")
+/// What becomes of a pod.
+pub fn fate(pod: &Pod) -> Fate {
+    fate::of(&pod.owner_kind, pod.recycle.as_deref())
 }
 
 /// Whether a plan for this chart and this cluster is possible at all; what the policies need not be asked about.
@@ -232,7 +233,7 @@ pub fn migrate(
     let stuck: Vec<String> = workloads
         .pods
         .iter()
-        .filter(|pod| wants_endpoint(pod) && is_never_recycled(pod))
+        .filter(|pod| wants_endpoint(pod) && fate(pod) == Fate::Stays)
         .map(|pod| format!("{}/{}", pod.namespace, pod.name))
         .filter(|pod| !settings.leave.contains(pod))
         .collect();
@@ -479,8 +480,9 @@ fn hand_over(installation: &Installation) -> super::Stage {
 }
 
 fn consequences(pods: &[Pod], network_policies: &[String]) -> Vec<String> {
-    let recycled = pods.iter().filter(|pod| wants_endpoint(pod) && !is_never_recycled(pod)).count();
-    let left = pods.iter().filter(|pod| wants_endpoint(pod) && is_never_recycled(pod)).count();
+    let meet = |wanted: Fate| pods.iter().filter(move |pod| wants_endpoint(pod) && fate(pod) == wanted);
+    let (recycled, left, working) =
+        (meet(Fate::MadeAgain).count(), meet(Fate::Stays).count(), meet(Fate::EndsByItself).count());
     let mut lines = vec![
         format!(
             "{recycled} pods are made again once, by eviction; their addresses may change and their open connections end"
@@ -497,8 +499,12 @@ fn consequences(pods: &[Pod], network_policies: &[String]) -> Vec<String> {
     }
     if left > 0 {
         lines.push(format!(
-            "{left} pods stay without endpoint (annotation {RECYCLE_ANNOTATION}, or no owner), outside Cilium's policy"
+            "{left} pods stay without endpoint (annotation {RECYCLE_ANNOTATION}, static, virtual machine, or no owner), outside \
+             Cilium's policy"
         ));
+    }
+    if working > 0 {
+        lines.push(format!("{working} pods of Jobs are not evicted: nothing is enforced before they have ended"));
     }
     lines
 }

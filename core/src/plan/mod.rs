@@ -6,6 +6,7 @@
 
 pub mod action;
 mod build;
+pub mod fate;
 pub mod lint;
 pub mod migrate;
 pub mod object;

@@ -57,6 +57,8 @@ resources! {
     SWITCH_LB_RULES = "kubeovn.io" "v1" "switch-lb-rules" "SwitchLBRule" cluster;
     VPC_NAT_GATEWAYS = "kubeovn.io" "v1" "vpc-nat-gateways" "VpcNatGateway" cluster;
     VPC_EGRESS_GATEWAYS = "kubeovn.io" "v1" "vpc-egress-gateways" "VpcEgressGateway" namespaced;
+    HELM_CHARTS = "helm.cattle.io" "v1" "helmcharts" "HelmChart" namespaced;
+    HELM_CHART_CONFIGS = "helm.cattle.io" "v1" "helmchartconfigs" "HelmChartConfig" namespaced;
     CILIUM_ENDPOINTS = "cilium.io" "v2" "ciliumendpoints" "CiliumEndpoint" namespaced;
     CILIUM_NODES = "cilium.io" "v2" "ciliumnodes" "CiliumNode" cluster;
     CILIUM_NODE_CONFIGS = "cilium.io" "v2" "ciliumnodeconfigs" "CiliumNodeConfig" namespaced;

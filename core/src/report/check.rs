@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::sarif::{self, RuleText};
-use super::{Label, Located, Paint, SCHEMA, junit};
+use super::{Label, Located, Paint, SCHEMA, Whereabouts, junit};
 use crate::facts::manifests::Places;
 use crate::facts::{Facts, Source};
 use crate::policy::{Evaluation, Fault, Finding, Gate, ModuleRun, Severity, Verdict};
@@ -67,11 +67,20 @@ impl CheckReport {
         }
     }
 
-    /// With file and line of what findings are about, where it stands in manifests.
+    /// With file and line of what findings are about, where it stands in manifests and nothing nearer is known.
     #[must_use]
     pub fn at(mut self, places: &Places) -> Self {
-        for located in &mut self.findings {
+        for located in self.findings.iter_mut().filter(|located| located.place.is_none()) {
             located.place = located.finding.subject.as_deref().and_then(|subject| places.of(subject)).cloned();
+        }
+        self
+    }
+
+    /// The report with file, line and object of each finding, in their order.
+    #[must_use]
+    pub fn located(mut self, places: Vec<Whereabouts>) -> Self {
+        for (finding, (place, object)) in self.findings.iter_mut().zip(places) {
+            (finding.place, finding.object) = (place, object);
         }
         self
     }
@@ -200,6 +209,10 @@ fn finding_text(out: &mut String, paint: &dyn Paint, finding: &Located) {
     let subject = finding.subject.as_deref().map(|s| format!("{s}{place}: ")).unwrap_or_default();
     let _ =
         writeln!(out, "      {subject}{} {}", finding.message, paint.paint(Label::Dim, &format!("[{}]", finding.id())));
+    if let Some(place) = &finding.place {
+        let key = finding.pointer.as_deref().map(|pointer| format!(", {pointer}")).unwrap_or_default();
+        let _ = writeln!(out, "      {place}{key}");
+    }
     if let Some(remedy) = finding.remedy.as_deref().filter(|_| finding.verdict != Verdict::Pass) {
         let _ = writeln!(out, "      {} {remedy}", paint.paint(Label::Dim, "hint:"));
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::located::{Located, Problem};
+use super::located::{Located, Problem, Whereabouts};
 use super::sarif::{self, RuleText};
 use super::{Label, Paint, SCHEMA, check, junit};
 use crate::facts::Source;
@@ -74,7 +74,7 @@ pub struct Linted {
     /// What the policies said; nothing when they were not asked.
     pub evaluation: Option<Evaluation>,
     /// File, line and object of each finding, in the same order.
-    pub places: Vec<(Option<Place>, Option<String>)>,
+    pub places: Vec<Whereabouts>,
     /// Keys written twice.
     pub duplicate_keys: Vec<Duplicate>,
     /// Input that could not be judged.

@@ -7,6 +7,9 @@ use serde::Serialize;
 use crate::Place;
 use crate::policy::Finding;
 
+/// Where a finding is: file and line of the key it names, else of its object, and that object.
+pub type Whereabouts = (Option<Place>, Option<String>);
+
 /// A finding with its place, when it has one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Located {

@@ -14,7 +14,7 @@ mod values;
 
 pub use check::CheckReport;
 pub use lint::{Duplicate, LintReport, Linted};
-pub use located::{Located, Problem};
+pub use located::{Located, Problem, Whereabouts};
 pub use paint::{Label, Paint, Plain};
 pub use plan::PlanReport;
 pub use sarif::RuleText;

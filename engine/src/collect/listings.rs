@@ -16,6 +16,8 @@ pub const READ: &[Resource] = &[
     Resource::DISRUPTION_BUDGETS,
     Resource::NETWORK_POLICIES,
     Resource::CUSTOM_RESOURCES,
+    Resource::HELM_CHARTS,
+    Resource::HELM_CHART_CONFIGS,
     Resource::SUBNETS,
     Resource::VPCS,
     Resource::VPC_DNSES,

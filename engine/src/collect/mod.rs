@@ -10,7 +10,7 @@ pub mod nodes;
 pub mod permissions;
 
 use jiff::Timestamp;
-use ovncilium_core::facts::derive::derive;
+use ovncilium_core::facts::derive::{config_maps, derive};
 use ovncilium_core::facts::{Facts, Source, Subject};
 use ovncilium_core::plan::Resource;
 use ovncilium_core::{ExitCode, NextStep};
@@ -18,6 +18,7 @@ use ovncilium_core::{ExitCode, NextStep};
 use crate::world::{Cluster, ClusterError};
 
 pub use listings::{READ, inventory};
+use permissions::Namespaces;
 
 /// What to collect, and how to call it.
 #[derive(Debug, Clone)]
@@ -82,7 +83,11 @@ pub fn collect(cluster: &dyn Cluster, options: &Options) -> Result<Facts, Collec
     let installation = facts.kube_ovn.value.known().and_then(|kube_ovn| kube_ovn.the_one().ok());
     // Without a namespace the question is whether it is allowed in all of them.
     let namespace = installation.map(|one| one.namespace.clone()).unwrap_or_default();
-    let permissions = permissions::ask(cluster, &namespace, &options.release_namespace);
+    let maps = config_maps(&inventory);
+    let config_maps = maps.iter().filter_map(|map| map.namespace.as_deref()).collect();
+    let release = &options.release_namespace;
+    let namespaces = Namespaces { kube_ovn: &namespace, release, config_maps: &config_maps };
+    let permissions = permissions::ask(cluster, namespaces);
     facts.permissions = match permissions {
         Ok(permissions) => Subject::known(permissions, options.now),
         Err(error @ ClusterError::Unreachable { .. }) => return Err(CollectError::Unreachable(error)),

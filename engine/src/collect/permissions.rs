@@ -1,5 +1,7 @@
 //! Every request that a migration or a rollback makes, and whether we may make it.
 
+use std::collections::BTreeSet;
+
 use ovncilium_core::facts::permissions::{Permission, Permissions};
 use ovncilium_core::plan::Resource;
 use serde_json::{Value, json};
@@ -15,6 +17,30 @@ pub enum Scope {
     KubeOvn,
     /// That of Cilium's release.
     Release,
+    /// Those of the workloads whose ConfigMaps facts are made of: kube-proxy, Multus, an installed Cilium.
+    ConfigMaps,
+}
+
+/// The namespaces that scopes stand for in a cluster.
+#[derive(Debug, Clone, Copy)]
+pub struct Namespaces<'n> {
+    /// Kube-OVN's; empty when it was not found, which asks for all namespaces.
+    pub kube_ovn: &'n str,
+    /// That of Cilium's release.
+    pub release: &'n str,
+    /// Those of ConfigMaps that facts are made of, each once.
+    pub config_maps: &'n BTreeSet<&'n str>,
+}
+
+impl<'n> Namespaces<'n> {
+    fn of(&self, scope: Scope) -> Vec<&'n str> {
+        match scope {
+            Scope::Cluster => vec![""],
+            Scope::KubeOvn => vec![self.kube_ovn],
+            Scope::Release => vec![self.release],
+            Scope::ConfigMaps => self.config_maps.iter().copied().collect(),
+        }
+    }
 }
 
 /// Requests of one kind.
@@ -57,6 +83,14 @@ pub const NEEDED: &[Needed] = &[
     needed(LIST, "policy", "poddisruptionbudgets", Scope::Cluster, "to honour budgets"),
     needed(LIST, "networking.k8s.io", "networkpolicies", Scope::Cluster, "to say what moves to Cilium"),
     needed(LIST, "apiextensions.k8s.io", "customresourcedefinitions", Scope::Cluster, "to know what is left of Cilium"),
+    needed(LIST, "helm.cattle.io", "helmcharts", Scope::Cluster, "to know who makes Kube-OVN's Helm release again"),
+    needed(
+        LIST,
+        "helm.cattle.io",
+        "helmchartconfigs",
+        Scope::Cluster,
+        "to know who makes Kube-OVN's Helm release again",
+    ),
     needed(LIST, "kubeovn.io", "subnets", Scope::Cluster, "to know the address ranges"),
     needed(&["get", "list"], "kubeovn.io", "vpcs", Scope::Cluster, "to know the VPCs and their load balancers"),
     needed(LIST, "kubeovn.io", "vpc-dnses", Scope::Cluster, "to know what needs Kube-OVN's load balancer"),
@@ -68,6 +102,7 @@ pub const NEEDED: &[Needed] = &[
     needed(LIST, "cilium.io", "ciliumnetworkpolicies", Scope::Cluster, "to know policies of Cilium"),
     needed(LIST, "cilium.io", "ciliumclusterwidenetworkpolicies", Scope::Cluster, "to know policies of Cilium"),
     needed(&["get"], "", "configmaps", Scope::Release, "to read cilium-config"),
+    needed(&["get"], "", "configmaps", Scope::ConfigMaps, "to read how kube-proxy, Multus and Cilium are configured"),
     needed(&["get", "list", "create", "update", "delete"], "", "configmaps", Scope::KubeOvn, "to keep the journal"),
     needed(&["get", "create", "update", "delete"], "coordination.k8s.io", "leases", Scope::KubeOvn, "to hold the lock"),
     needed(&["create", "delete"], "", "pods", Scope::KubeOvn, "to look at nodes with short-lived pods"),
@@ -110,29 +145,25 @@ pub const NEEDED: &[Needed] = &[
     needed(&["bind", "escalate"], RBAC, "roles", Scope::Cluster, "helm: the chart grants more than most users have"),
 ];
 
-/// Asks for each request. An empty `kube_ovn` (not found) asks whether it is allowed in every namespace.
+/// Asks for each request.
 ///
 /// # Errors
 /// When the API server does not answer such questions.
-pub fn ask(cluster: &dyn Cluster, kube_ovn: &str, release: &str) -> Result<Permissions, ClusterError> {
+pub fn ask(cluster: &dyn Cluster, namespaces: Namespaces<'_>) -> Result<Permissions, ClusterError> {
     let mut items = Vec::new();
     for needed in NEEDED {
-        let namespace = match needed.scope {
-            Scope::Cluster => "",
-            Scope::KubeOvn => kube_ovn,
-            Scope::Release => release,
-        };
-        for verb in needed.verbs {
-            let review = review(verb, needed, namespace);
-            let answer = cluster.create(&Resource::ACCESS_REVIEWS, &review)?;
-            items.push(Permission {
-                verb: (*verb).to_owned(),
-                group: needed.group.to_owned(),
-                resource: needed.resource.to_owned(),
-                namespace: namespace.to_owned(),
-                allowed: answer.pointer("/status/allowed").and_then(Value::as_bool).unwrap_or_default(),
-                needed_for: needed.reason.to_owned(),
-            });
+        for namespace in namespaces.of(needed.scope) {
+            for verb in needed.verbs {
+                let answer = cluster.create(&Resource::ACCESS_REVIEWS, &review(verb, needed, namespace))?;
+                items.push(Permission {
+                    verb: (*verb).to_owned(),
+                    group: needed.group.to_owned(),
+                    resource: needed.resource.to_owned(),
+                    namespace: namespace.to_owned(),
+                    allowed: answer.pointer("/status/allowed").and_then(Value::as_bool).unwrap_or_default(),
+                    needed_for: needed.reason.to_owned(),
+                });
+            }
         }
     }
     Ok(Permissions { items })

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ovncilium_core::facts::Facts;
+use ovncilium_core::facts::permissions::Permission;
 use ovncilium_core::ids::{NodeName, RunId};
 use serde_json::json;
 
 use super::nodes::probe;
-use super::permissions::NEEDED;
+use super::permissions::{NEEDED, Scope};
 use super::pretend::{Pretend, Still};
 use super::*;
 use crate::node_task::{Task, TaskSettings, pod_manifest, pod_name};
@@ -122,7 +123,8 @@ fn asks_for_every_request_in_the_namespace_where_it_is_made() {
     cluster.denied = BTreeSet::from(["create pods/eviction", "patch nodes"]);
     let facts = collect(&cluster, &options()).unwrap();
     let permissions = facts.permissions.value.known().unwrap();
-    assert_eq!(permissions.items.len(), NEEDED.iter().map(|needed| needed.verbs.len()).sum::<usize>());
+    let asked = NEEDED.iter().filter(|needed| needed.scope != Scope::ConfigMaps).map(|needed| needed.verbs.len());
+    assert_eq!(permissions.items.len(), asked.sum::<usize>(), "nobody here is configured by a ConfigMap");
     let denied: Vec<String> = permissions
         .items
         .iter()
@@ -138,6 +140,35 @@ fn asks_for_every_request_in_the_namespace_where_it_is_made() {
     assert_eq!(at("secrets", "create"), ["cilium"]);
     assert_eq!(at("pods", "delete"), ["net", "cilium"]);
     assert_eq!(at("pods", "list"), [""]);
+}
+
+#[test]
+fn asks_for_config_maps_in_the_namespaces_they_are_read_in() {
+    let mut cluster = cluster();
+    let proxy = |namespace: &str, map: &str| {
+        json!({
+            "metadata": { "name": "kube-proxy", "namespace": namespace },
+            "spec": { "template": { "spec": {
+                "containers": [{
+                    "command": ["/usr/local/bin/kube-proxy", "--config=/var/lib/kube-proxy/config.conf"],
+                    "volumeMounts": [{ "name": "config", "mountPath": "/var/lib/kube-proxy" }],
+                }],
+                "volumes": [{ "name": "config", "configMap": { "name": map } }],
+            } } },
+        })
+    };
+    cluster.put(Resource::DAEMON_SETS, proxy("proxies", "kube-proxy"));
+    let multus = json!({
+        "metadata": { "name": "multus", "namespace": "openshift-multus" },
+        "spec": { "template": { "spec": { "containers": [{}], "volumes": [{ "configMap": { "name": "multus-daemon-config" } }] } } },
+    });
+    cluster.put(Resource::DAEMON_SETS, multus);
+    cluster.denied = BTreeSet::from(["get configmaps"]);
+    let facts = collect(&cluster, &options()).unwrap();
+    let permissions = facts.permissions.value.known().unwrap();
+    let read = |p: &&Permission| p.resource == "configmaps" && p.verb == "get" && !p.allowed;
+    let places: BTreeSet<&str> = permissions.items.iter().filter(read).map(|p| p.namespace.as_str()).collect();
+    assert_eq!(places, BTreeSet::from(["cilium", "net", "openshift-multus", "proxies"]));
 }
 
 #[test]

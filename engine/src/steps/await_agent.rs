@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::support::{agents, condition, is_leaving};
+use super::support::{agents, condition, is_leaving, trouble};
 use super::{Cx, Look, StepError, Work};
 
 /// Reads only.
@@ -15,10 +15,12 @@ impl Work for AwaitAgent {
             return Ok(Look::met("agent is ready"));
         }
         let node = cx.node_name()?;
-        Ok(Look::wait(if agents.is_empty() {
-            format!("no agent pod on {node} yet")
-        } else {
-            format!("the agent on {node} starts")
+        Ok(Look::wait(match agents.first() {
+            None => format!("no agent pod on {node} yet"),
+            Some(agent) => match trouble(agent) {
+                None => format!("the agent on {node} starts"),
+                Some(why) => format!("the agent on {node} does not start: {why}"),
+            },
         }))
     }
 

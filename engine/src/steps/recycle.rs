@@ -6,9 +6,10 @@
 use ovncilium_core::journal::Record;
 use ovncilium_core::plan::Resource;
 use ovncilium_core::plan::action::Chain;
+use ovncilium_core::plan::fate::Fate;
 use serde_json::{Value, json};
 
-use super::support::{endpoints, is_covered, is_leaving, is_never_recycled, key, some, text, wants_endpoint};
+use super::support::{endpoints, fate, is_covered, is_leaving, key, some, text, wants_endpoint};
 use super::{Cx, Look, StepError, Work};
 use crate::world::{Eviction, Filter};
 
@@ -44,7 +45,7 @@ impl Work for Recycle {
         let old: Vec<&Value> = pods
             .iter()
             .filter(|pod| text(pod, "/metadata/creationTimestamp") <= since)
-            .filter(|pod| wants_endpoint(pod) && !is_never_recycled(pod))
+            .filter(|pod| wants_endpoint(pod) && fate(pod) == Fate::MadeAgain)
             .filter(|pod| is_covered(pod, &endpoints) == (self.0 == Chain::Plain))
             .collect();
         if old.is_empty() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ovncilium_core::plan::action::{CHAINED_LABEL, RECYCLE_ANNOTATION, TASK_LABEL};
+use ovncilium_core::plan::fate::{self, Fate};
 use ovncilium_core::plan::{PlannedNode, Resource};
 use serde_json::Value;
 
@@ -23,6 +24,24 @@ pub(super) fn condition(object: &Value, kind: &str) -> bool {
         .pointer("/status/conditions")
         .and_then(Value::as_array)
         .is_some_and(|conditions| conditions.iter().any(|c| text(c, "/type") == kind && text(c, "/status") == "True"))
+}
+
+/// What the kubelet says of a container that does not start, init containers first; none while all is well.
+pub(super) fn trouble(pod: &Value) -> Option<String> {
+    const NORMAL: [&str; 3] = ["", "ContainerCreating", "PodInitializing"];
+    let containers = ["/status/initContainerStatuses", "/status/containerStatuses"]
+        .into_iter()
+        .filter_map(|list| pod.pointer(list).and_then(Value::as_array))
+        .flatten();
+    containers.into_iter().find_map(|container| {
+        let reason = text(container, "/state/waiting/reason");
+        // Why it ended last tells more than that it is started again later.
+        let said = [text(container, "/lastState/terminated/message"), text(container, "/state/waiting/message")];
+        let said = said.into_iter().find(|said| !said.is_empty()).unwrap_or_default();
+        let said: String = said.chars().take(300).collect();
+        (!NORMAL.contains(&reason))
+            .then(|| format!("container {}: {reason}: {}", text(container, "/name"), said.trim()))
+    })
 }
 
 /// Whether the object is being deleted.
@@ -81,14 +100,12 @@ pub(super) fn wants_endpoint(pod: &Value) -> bool {
     !host_network && !ours && !is_leaving(pod) && matches!(text(pod, "/status/phase"), "Running" | "Pending")
 }
 
-/// Whether the pod stays as it is: nobody would make it again, or its owner does not want that.
-pub(super) fn is_never_recycled(pod: &Value) -> bool {
-    let owned = pod
-        .pointer("/metadata/ownerReferences")
-        .and_then(Value::as_array)
-        .is_some_and(|owners| owners.iter().any(|o| o.get("controller").and_then(Value::as_bool) == Some(true)));
-    let never = pod.pointer("/metadata/annotations").and_then(|a| a.get(RECYCLE_ANNOTATION)).and_then(Value::as_str);
-    !owned || never == Some("never")
+/// What becomes of the pod.
+pub(super) fn fate(pod: &Value) -> Fate {
+    let owners = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array).into_iter().flatten();
+    let owner = owners.into_iter().find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true));
+    let recycle = pod.pointer("/metadata/annotations").and_then(|a| a.get(RECYCLE_ANNOTATION)).and_then(Value::as_str);
+    fate::of(owner.map_or("", |owner| text(owner, "/kind")), recycle)
 }
 
 /// Whether Cilium knows the pod: an endpoint of its name with its address.
@@ -103,7 +120,7 @@ pub(super) fn uncovered(cx: &Cx<'_>) -> Result<Vec<String>, StepError> {
     let pods = cx.world.cluster.list(&Resource::PODS, &Filter::all())?;
     Ok(pods
         .iter()
-        .filter(|pod| wants_endpoint(pod) && !text(pod, "/status/podIP").is_empty() && !is_never_recycled(pod))
+        .filter(|pod| wants_endpoint(pod) && !text(pod, "/status/podIP").is_empty() && fate(pod) != Fate::Stays)
         .filter(|pod| !is_covered(pod, &endpoints))
         .map(key)
         .collect())
@@ -144,4 +161,30 @@ pub(super) fn remove_task(cx: &Cx<'_>, task: Task) -> Result<(), StepError> {
 pub(super) fn is_labelled_chained(cx: &Cx<'_>, node: &PlannedNode) -> Result<bool, StepError> {
     let found = cx.world.cluster.get(&Resource::NODES.named("", node.name.as_str()))?;
     Ok(found.is_some_and(|node| node.pointer("/metadata/labels").is_some_and(|l| l.get(CHAINED_LABEL).is_some())))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_container_that_does_not_start_is_named_with_its_last_words() {
+        let starting =
+            json!({ "status": { "containerStatuses": [{ "state": { "waiting": { "reason": "PodInitializing" } } }] } });
+        assert_eq!(trouble(&starting), None);
+        let failing = json!({ "status": { "initContainerStatuses": [
+            { "name": "config", "state": { "terminated": { "exitCode": 0 } } },
+            {
+                "name": "clean-cilium-state",
+                "state": { "waiting": { "reason": "CrashLoopBackOff", "message": "back-off 5m0s" } },
+                "lastState": { "terminated": { "message": "unable to apply caps: operation not permitted" } },
+            },
+        ] } });
+        assert_eq!(
+            trouble(&failing).unwrap(),
+            "container clean-cilium-state: CrashLoopBackOff: unable to apply caps: operation not permitted"
+        );
+    }
 }

@@ -113,12 +113,16 @@ pub fn from_file(path: &Path) -> Result<Facts, Failure> {
     })
 }
 
-/// Facts of manifests: files (also install scripts), directories (their YAML and JSON files), or stdin; and where objects stand.
+/// Facts of manifests: the `texts` of files (also install scripts), directories (their YAML and JSON files), or stdin, that were
+/// named by `paths`; and where objects stand.
 ///
 /// # Errors
-/// A path that cannot be read, a file that is no manifest.
-pub fn from_manifests(paths: &[PathBuf], now: Timestamp) -> Result<(Facts, Places), Failure> {
-    let texts = files::read_all(paths, "--manifests")?;
+/// A file that is no manifest.
+pub fn from_manifests(
+    paths: &[PathBuf],
+    texts: &[(String, Vec<u8>)],
+    now: Timestamp,
+) -> Result<(Facts, Places), Failure> {
     let inputs: Vec<manifests::File<'_>> =
         texts.iter().map(|(name, content)| manifests::File { name, content }).collect();
     let read = manifests::read(&inputs).map_err(|error| {

@@ -2,6 +2,7 @@
 
 pub mod chart;
 pub mod connection;
+pub mod documents;
 pub mod facts;
 pub mod files;
 pub mod policies;

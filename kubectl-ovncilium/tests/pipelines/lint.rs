@@ -117,6 +117,22 @@ fn what_was_not_there_is_not_passed() {
 }
 
 #[test]
+fn policies_of_cilium_are_judged_without_a_chart_beside_them() {
+    let fqdn = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: egress, namespace: shop}\nspec:\n  \
+                egress:\n  - toFQDNs:\n    - matchName: api.example.com\n";
+    let plain = "apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\nmetadata: {name: plain}\nspec: {}\n";
+    let folder = Folder::new(&[("plain.yaml", plain), ("fqdn.yaml", fqdn)]);
+    let ran = folder.run(&["lint", "-o", "json", "-f", "plain.yaml", "fqdn.yaml"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let report = ran.json();
+    assert_eq!(report["problems"], serde_json::json!([]));
+    let findings = report["findings"].as_array().unwrap();
+    let void: Vec<_> = findings.iter().filter(|f| f["rule"] == "no-l7-rules" && f["verdict"] == "fail").collect();
+    let [void] = void.as_slice() else { panic!("{report}") };
+    assert_eq!((&void["file"], &void["line"]), (&"fqdn.yaml".into(), &6.into()), "{void}");
+}
+
+#[test]
 fn a_file_that_is_no_yaml_is_told_with_its_line_and_leaves_all_unjudged() {
     let folder = Folder::new(&[
         ("good.yaml", DENIED),
@@ -230,4 +246,28 @@ fn junit_has_file_and_line() {
     let ran = folder.run(&["lint", "-o", "junit", "-f", "r.yaml"]);
     let case = ran.stdout.lines().find(|line| line.contains("chart-chaining/native-routing")).unwrap();
     assert!(case.contains(" file=\"r.yaml\" line=\"12\"><failure type=\"fail\">"), "{case}");
+}
+
+#[test]
+fn check_of_manifests_judges_what_they_bring_along_by_file_and_line() {
+    let fqdn = "# Allows the shop to reach its bank.\napiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: bank, \
+                namespace: shop}\nspec:\n  egress:\n  - toFQDNs:\n    - matchName: bank.example.com\n";
+    let policy = r#"{"apiVersion":"cilium.io/v2","kind":"CiliumNetworkPolicy","metadata":{"name":"NAME"},"spec":{"egress":[{"toFQDNs":[{}]}]}}"#;
+    let one = policy.replace("NAME", "one");
+    let several = format!("{one}\n{}\n", policy.replace("NAME", "two"));
+    let folder = Folder::new(&[("git/fqdn.yaml", fqdn), ("git/several.json", &several)]);
+    let ran = folder.run(&["check", "--manifests", "git", "-o", "json"]);
+    assert_eq!(ran.code, 4, "{}{}", ran.stdout, ran.stderr);
+    let report = ran.json();
+    let findings = report["findings"].as_array().unwrap();
+    let void = findings.iter().filter(|f| f["rule"] == "no-l7-rules" && f["verdict"] == "fail");
+    let told: Vec<String> = void.map(|f| format!("{} {}:{}", f["subject"], f["file"], f["line"])).collect();
+    let expected = [
+        r#""CiliumNetworkPolicy shop/bank" "git/fqdn.yaml":7"#,
+        r#""CiliumNetworkPolicy one" "git/several.json":1"#,
+        r#""CiliumNetworkPolicy two" "git/several.json":1"#,
+    ];
+    assert_eq!(told, expected, "{report}");
+    let text = folder.run(&["check", "--manifests", "git"]).stdout;
+    assert!(text.contains("\n      git/fqdn.yaml:7, /spec/egress/0/toFQDNs\n"), "{text}");
 }

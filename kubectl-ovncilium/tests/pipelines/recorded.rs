@@ -49,6 +49,11 @@ fn recorded_streams_get_the_gate_of_the_post_renderer_and_every_line_is_that_of_
         denied += i32::from(lint.code == 3);
         let report = lint.json();
         for finding in report["findings"].as_array().unwrap() {
+            // What does not apply to a stream is about no line of it.
+            if finding["verdict"] == "skip" {
+                assert!(finding["line"].is_null() && finding["pointer"].is_null(), "{name}: {finding}");
+                continue;
+            }
             let line = look_up(&text, finding["pointer"].as_str());
             assert_eq!(finding["line"], line, "{name}: {finding}");
             assert_eq!(finding["file"], Value::from(name.as_str()));

@@ -252,6 +252,11 @@ fn unrelated() -> Vec<(Resource, Value)> {
             ),
         ),
         (
+            Resource::PODS,
+            json!({ "metadata": { "namespace": "shop", "name": "import-2", "annotations": { "ovn.kubernetes.io/pod_nic_type": "internal-port" } },
+                    "spec": { "nodeName": "worker-1", "containers": [{}] }, "status": { "phase": "Failed" } }),
+        ),
+        (
             Resource::DISRUPTION_BUDGETS,
             with(named("shop", "other"), json!({ "status": { "disruptionsAllowed": 1, "expectedPods": 3 } })),
         ),

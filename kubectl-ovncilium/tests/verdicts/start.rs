@@ -109,10 +109,12 @@ pub(crate) fn full() -> Facts {
             networks[list] = json!(["one", "two"]);
         }
         networks["default_vpc_load_balancer"] = json!("cluster-tcp-loadbalancer");
+        networks["default_vpc_standby"] = json!(false);
         let pods = &mut known(facts, "workloads")["pods"];
         pods[0]["recycle"] = json!("never");
         let managed = json!({ "namespace": pods[1]["namespace"], "name": pods[1]["name"], "ips": ["10.16.0.9"], "state": "ready" });
         let workloads = known(facts, "workloads");
+        workloads["unmanaged"] = json!({ "pods": 3, "dns": ["coredns-1"] });
         workloads["ipv6_pods"] = json!(["shop/six"]);
         workloads["other_interfaces"] = json!([{ "pod": "shop/fast", "kind": "offload-port" }]);
         let pinned = json!(["clusterNetwork=/host/etc/cni/net.d/01-kube-ovn.conflist"]);
@@ -189,11 +191,14 @@ fn start(name: &str, facts: Facts, text: &str) -> Start {
 pub(crate) fn clusters() -> Vec<Start> {
     let mut starts = vec![start("example", example(), &sound()), start("full", full(), HURTS)];
     type Change = fn(&mut Value);
-    let broken: [(&str, Change); 14] = [
+    let broken: [(&str, Change); 15] = [
         ("old kernel", |f| known(f, "nodes")["items"][4]["kernel"] = json!("4.18.0-25-generic")),
         ("future Cilium", |f| known(f, "intent")["cilium_version"] = json!("1.99.0")),
         ("no provider", |f| known(f, "services")["providers"][0]["ready"] = json!(2)),
         ("VpcDns", |f| known(f, "networks")["vpc_dnses"] = json!(["dns"])),
+        ("no default subnet", |f| {
+            known(f, "kube_ovn")["installations"][0]["controller"]["flags"]["default-ls"] = json!("gone");
+        }),
         ("underlay", |f| known(f, "networks")["subnets"][1]["underlay"] = json!(true)),
         ("by hand", |f| {
             known(f, "intent")["turns_load_balancer_off"] = json!(false);

@@ -63,7 +63,7 @@ builtins! {
     "veth-only": ["cluster"];
     "multus-pin": ["cluster"];
     "nat-gateway": ["cluster"];
-    "l7-policy-void": ["cluster"];
+    "l7-policy-void": ["cluster", "stream"];
 }
 
 /// `policies/dist/digests.json`, written by `cargo xtask policies`.

@@ -44,6 +44,7 @@
 //! and what they hold: `core/src/facts`, one file per subject.
 
 pub mod cidr;
+pub mod cilium;
 mod context;
 mod finding;
 #[cfg(target_arch = "wasm32")]

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::command_line::{CommandLine, Runs, parse_bool};
 use super::object::{by_name, list, name, namespace, number, qualified, text};
-use super::owner::owner;
+use super::owner::{made_again, owner};
 use super::{image, known};
 use crate::compat::kube_ovn;
 use crate::compat::kube_ovn::CONF_NAME;
@@ -39,6 +39,7 @@ pub(super) fn kube_ovn(inventory: &Inventory) -> Result<KubeOvn, String> {
                 Runs::No => {}
                 Runs::Directly => {
                     let mut found = installation(deployment, index, container, &daemon_sets)?;
+                    found.owner = made_again(inventory, found.owner);
                     if complete {
                         found.components = components(&found, &deployments, &daemon_sets);
                     }

@@ -64,7 +64,7 @@ pub(super) fn derive_around(
     let services = services::services(inventory, facts.kube_ovn.value.as_result(), facts.cilium.value.as_result());
     facts.services = subject(services, at);
     facts.multus = subject(multus::multus(inventory), at);
-    facts.workloads = subject(workloads::workloads(inventory), at);
+    facts.workloads = subject(workloads::workloads(inventory, facts.cilium.value.known()), at);
     facts.permissions = Subject::unknown("nobody was asked what we may do");
     facts.tools = Subject::unknown("nobody looked for tools");
     facts.conflists = Subject::unknown(NODES_NOT_READ);

@@ -32,6 +32,7 @@ pub(super) fn multus(inventory: &Inventory) -> Result<Multus, String> {
             {
                 let Ok(config) = serde_json::from_str::<Value>(file) else { continue };
                 told.extend(KEYS.iter().filter_map(|key| Some(format!("{key}={}", shown(config.get(key)?)))));
+                told.extend(first_delegate(&config));
             }
         }
         told.sort();
@@ -53,6 +54,20 @@ pub(super) fn is_multus(set: &Value) -> bool {
 pub(super) fn config_maps(set: &Value) -> impl Iterator<Item = &str> {
     let volumes = list(set, "/spec/template/spec/volumes").iter();
     volumes.map(|volume| text(volume, "/configMap/name")).filter(|name| !name.is_empty())
+}
+
+/// The plugins of the configuration that Multus holds itself for the first interface: `delegates=kube-ovn+portmap`. It counts only
+/// where no network is named.
+fn first_delegate(config: &Value) -> Option<String> {
+    if config.get("clusterNetwork").and_then(Value::as_str).is_some_and(|network| !network.is_empty()) {
+        return None;
+    }
+    let first = config.pointer("/delegates/0")?;
+    let plugins = match list(first, "/plugins") {
+        [] => std::slice::from_ref(first),
+        plugins => plugins,
+    };
+    Some(format!("delegates={}", plugins.iter().map(|plugin| text(plugin, "/type")).collect::<Vec<_>>().join("+")))
 }
 
 fn shown(value: &Value) -> String {

@@ -27,6 +27,7 @@ pub(super) fn networks(inventory: &Inventory, kube_ovn: Option<&KubeOvn>) -> Res
         subnets,
         custom_vpcs: sorted(custom.into_iter().map(|vpc| name(vpc).to_owned()).collect()),
         default_vpc_load_balancer: default_status.map(|status| text(status, "/tcpLoadBalancer").to_owned()),
+        default_vpc_standby: default_status.and_then(|status| status.get("standby")?.as_bool()),
         vpc_dnses: names(inventory.all(Resource::VPC_DNSES)?),
         switch_lb_rules: names(inventory.all(Resource::SWITCH_LB_RULES)?),
         nat_gateways: gateways,

@@ -2,8 +2,12 @@
 
 use serde_json::Value;
 
-use super::object::{controller, list, meta, text};
+use super::object::{by_name, controller, list, meta, name, namespace, qualified, text};
+use crate::facts::inventory::Inventory;
 use crate::facts::kube_ovn::Owner;
+use crate::plan::Resource;
+
+const HELM_CONTROLLER: &str = "helm-controller of k3s or RKE2";
 
 /// The owner of an object. A controller that would revert us comes before the Helm release it may use itself.
 pub(super) fn owner(object: &Value) -> Owner {
@@ -15,7 +19,7 @@ pub(super) fn owner(object: &Value) -> Owner {
         let namespace = label(&format!("{group}/namespace")).unwrap_or_default();
         Some(external("Flux", format!("{kind} {namespace}/{name}")))
     };
-    if let Some(owner) = argo(object) {
+    if let Some(owner) = argo(object).or_else(|| rancher(object)) {
         return owner;
     }
     if let Some(owner) =
@@ -35,6 +39,37 @@ pub(super) fn owner(object: &Value) -> Owner {
         return Owner::Helm { release, namespace };
     }
     Owner::Manifest
+}
+
+/// Whoever makes a Helm release again: helm-controller of k3s and RKE2, told by an object of the release's name. Objects of such a
+/// release carry the marks of Helm alone. Of the two kinds a HelmChartConfig has the last word on values.
+///
+/// Where these kinds could not be read, the release stays Helm's: it is not ours either way.
+pub(super) fn made_again(inventory: &Inventory, owner: Owner) -> Owner {
+    let Owner::Helm { release, namespace: of_release } = &owner else { return owner };
+    let target = |chart: &Value| match text(chart, "/spec/targetNamespace") {
+        "" => namespace(chart).to_owned(),
+        target => target.to_owned(),
+    };
+    let charts = by_name(inventory.some(Resource::HELM_CHARTS));
+    let Some(chart) = charts.into_iter().find(|chart| name(chart) == release && target(chart) == *of_release) else {
+        return owner;
+    };
+    let configs = inventory.some(Resource::HELM_CHART_CONFIGS);
+    let configured = configs.iter().any(|config| qualified(config) == qualified(chart));
+    let kind = if configured { "HelmChartConfig" } else { "HelmChart" };
+    Owner::External { by: HELM_CONTROLLER.to_owned(), object: format!("{kind} {}", qualified(chart)) }
+}
+
+/// A manifest that k3s or RKE2 deploys from a directory of its servers, by the annotations of the library they apply with; Rancher
+/// uses the same for objects of its own.
+fn rancher(object: &Value) -> Option<Owner> {
+    let part = |key: &str| meta(object, "annotations", &format!("objectset.rio.cattle.io/owner-{key}"));
+    // `k3s.cattle.io/v1, Kind=Addon`
+    let (_, kind) = part("gvk")?.split_once("Kind=")?;
+    let name = [part("namespace"), part("name")].into_iter().flatten().filter(|part| !part.is_empty());
+    let by = if kind == "Addon" { "k3s or RKE2" } else { "Rancher" };
+    Some(Owner::External { by: by.to_owned(), object: format!("{kind} {}", name.collect::<Vec<_>>().join("/")) })
 }
 
 /// Argo CD by its tracking annotation (`app:group/kind:namespace/name`), its label, or any other mark of it.
@@ -57,6 +92,7 @@ fn argo(object: &Value) -> Option<Owner> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::inventory::Listing;
     use serde_json::json;
 
     fn shown(labels: Value, annotations: Value) -> String {
@@ -88,6 +124,54 @@ mod tests {
         assert_eq!(shown(flux, release), "Flux: HelmRelease cozy-kubeovn/ovn");
         let flux = json!({ "kustomize.toolkit.fluxcd.io/name": "infra", "kustomize.toolkit.fluxcd.io/namespace": "flux-system" });
         assert_eq!(shown(flux, json!({})), "Flux: Kustomization flux-system/infra");
+    }
+
+    #[test]
+    fn knows_manifests_that_k3s_deploys_and_objects_of_rancher() {
+        let marks = |gvk: &str| {
+            json!({
+                "objectset.rio.cattle.io/owner-gvk": gvk,
+                "objectset.rio.cattle.io/owner-namespace": "kube-system",
+                "objectset.rio.cattle.io/owner-name": "kube-ovn",
+            })
+        };
+        assert_eq!(shown(json!({}), marks("k3s.cattle.io/v1, Kind=Addon")), "k3s or RKE2: Addon kube-system/kube-ovn");
+        assert_eq!(shown(json!({}), marks("catalog.cattle.io/v1, Kind=App")), "Rancher: App kube-system/kube-ovn");
+        assert_eq!(shown(json!({}), json!({ "objectset.rio.cattle.io/id": "" })), "manifest");
+    }
+
+    #[test]
+    fn a_helm_chart_of_its_name_makes_a_release_again() {
+        let of = |kind: &str, namespace: &str, target: Option<&str>| json!({ "kind": kind, "metadata": { "name": "kube-ovn", "namespace": namespace }, "spec": { "targetNamespace": target } });
+        let release = || Owner::Helm { release: "kube-ovn".to_owned(), namespace: "net".to_owned() };
+        let told = |charts: Listing, configs: Listing| {
+            let listings = [(Resource::HELM_CHARTS, charts), (Resource::HELM_CHART_CONFIGS, configs)];
+            match made_again(&Inventory { listings: listings.into() }, release()) {
+                Owner::External { by, object } => format!("{by}: {object}"),
+                other => format!("{other:?}"),
+            }
+        };
+        let helm = format!("{:?}", release());
+        let chart = of("HelmChart", "kube-system", Some("net"));
+        let complete = Listing::Complete;
+        let controller = "helm-controller of k3s or RKE2";
+        assert_eq!(
+            told(complete(vec![chart.clone()]), Listing::NotServed),
+            format!("{controller}: HelmChart kube-system/kube-ovn")
+        );
+        assert_eq!(
+            told(complete(vec![chart.clone()]), complete(vec![of("HelmChartConfig", "kube-system", None)])),
+            format!("{controller}: HelmChartConfig kube-system/kube-ovn")
+        );
+        // Without a target it is the chart's own namespace.
+        let at_home = complete(vec![of("HelmChart", "net", None)]);
+        assert_eq!(told(at_home, complete(vec![])), format!("{controller}: HelmChart net/kube-ovn"));
+        let elsewhere = of("HelmChart", "kube-system", None);
+        assert_eq!(told(complete(vec![elsewhere]), complete(vec![])), helm);
+        let elsewhere = of("HelmChart", "net", Some("kube-system"));
+        assert_eq!(told(complete(vec![elsewhere]), complete(vec![])), helm);
+        assert_eq!(told(Listing::NotServed, complete(vec![of("HelmChartConfig", "net", None)])), helm);
+        assert_eq!(told(Listing::Unreadable("forbidden".to_owned()), Listing::NotServed), helm);
     }
 
     #[test]

@@ -412,3 +412,98 @@ fn static_pods_of_kube_proxy_are_one_provider() {
     let provider = &facts.services.value.known().unwrap().providers[0];
     assert_eq!((provider.kind.as_str(), provider.ready, provider.desired), ("kube-proxy", 1, 2));
 }
+
+/// The first interface is that of provider `ovn`, unless Multus gives it to another network; a pod that has ended has none.
+#[test]
+fn only_first_interfaces_of_running_pods_count() {
+    let pod = |name: &str, phase: &str, host: bool, annotations: serde_json::Value| {
+        json!({
+            "metadata": { "name": name, "namespace": "a", "annotations": annotations },
+            "spec": { "hostNetwork": host, "containers": [] }, "status": { "phase": phase },
+        })
+    };
+    let first = || json!({ "ovn.kubernetes.io/pod_nic_type": "internal-port" });
+    let further = || json!({ "net1.a.ovn.kubernetes.io/pod_nic_type": "offload-port", "ovn.kubernetes.io/pod_nic_type": "veth-pair" });
+    let given = json!({ "net1.a.ovn.kubernetes.io/pod_nic_type": "offload-port", "v1.multus-cni.io/default-network": "a/net1" });
+    let inventory = cluster(vec![(
+        Resource::PODS,
+        vec![
+            pod("running", "Running", false, first()),
+            pod("pending", "Pending", false, first()),
+            pod("done", "Succeeded", false, first()),
+            pod("failed", "Failed", false, first()),
+            pod("host", "Running", true, first()),
+            pod("further", "Running", false, further()),
+            pod("given", "Running", false, given),
+        ],
+    )]);
+    let facts = facts(&inventory);
+    let others = &facts.workloads.value.known().unwrap().other_interfaces;
+    let told: Vec<String> = others.iter().map(|other| format!("{} {}", other.pod, other.kind)).collect();
+    assert_eq!(told, ["a/given offload-port", "a/pending internal-port", "a/running internal-port"]);
+}
+
+#[test]
+fn multus_that_holds_a_configuration_itself_is_told_by_its_plugins() {
+    let told = |config: serde_json::Value| {
+        let set = json!({
+            "metadata": { "name": "kube-multus-ds", "namespace": "kube-system" },
+            "spec": { "template": { "spec": { "containers": [{}], "volumes": [{ "configMap": { "name": "multus" } }] } } },
+        });
+        let map = config_map("multus", json!({ "cni-conf.json": config.to_string() }));
+        let inventory = cluster(vec![(Resource::DAEMON_SETS, vec![set]), (Resource::CONFIG_MAPS, vec![map])]);
+        facts(&inventory).multus.value.known().unwrap().installations[0].told.clone()
+    };
+    let chain = || json!({ "name": "kube-ovn", "plugins": [{ "type": "kube-ovn" }, { "type": "portmap" }] });
+    assert_eq!(
+        told(json!({ "type": "multus", "delegates": [chain(), { "type": "macvlan" }] })),
+        ["delegates=kube-ovn+portmap"]
+    );
+    assert_eq!(told(json!({ "type": "multus", "delegates": [{ "type": "kube-ovn" }] })), ["delegates=kube-ovn"]);
+    let named = json!({ "type": "multus", "clusterNetwork": "/etc/cni/net.d/x.conflist", "delegates": [chain()] });
+    assert_eq!(told(named), ["clusterNetwork=/etc/cni/net.d/x.conflist"]);
+    assert_eq!(told(json!({ "type": "multus", "delegates": [] })), Vec::<String>::new());
+    assert_eq!(told(json!({ "multusConfigFile": "auto" })), ["multusConfigFile=auto"]);
+}
+
+#[test]
+fn the_default_vpc_tells_whether_it_is_set_up() {
+    let standby = |vpcs: Vec<serde_json::Value>| {
+        let facts = facts(&cluster(vec![(Resource::VPCS, vpcs)]));
+        facts.networks.value.known().unwrap().default_vpc_standby
+    };
+    let vpc = |name: &str, status: serde_json::Value| json!({ "metadata": { "name": name }, "status": status });
+    let other = || vpc("tenant", json!({ "standby": true }));
+    assert_eq!(standby(vec![other(), vpc("ovn-cluster", json!({ "standby": true }))]), Some(true));
+    assert_eq!(standby(vec![other(), vpc("ovn-cluster", json!({ "standby": false }))]), Some(false));
+    assert_eq!(standby(vec![other(), vpc("ovn-cluster", json!({}))]), None);
+    assert_eq!(standby(vec![other()]), None);
+}
+
+#[test]
+fn pods_without_an_endpoint_of_their_name_are_unmanaged() {
+    let pod = |namespace: &str, name: &str, phase: &str, host: bool| {
+        json!({
+            "metadata": { "name": name, "namespace": namespace },
+            "spec": { "hostNetwork": host, "containers": [] }, "status": { "phase": phase },
+        })
+    };
+    let pods = vec![
+        pod("a", "web", "Running", false),
+        pod("b", "web", "Running", false),
+        pod("a", "starting", "Pending", false),
+        pod("a", "silent", "", false),
+        pod("a", "done", "Succeeded", false),
+        pod("a", "failed", "Failed", false),
+        pod("kube-system", "etcd", "Running", true),
+        pod("kube-system", "coredns-abc", "Running", false),
+        pod("kube-system", "kube-dns-x", "Succeeded", false),
+    ];
+    let endpoint = json!({ "metadata": { "name": "web", "namespace": "a" } });
+    let mut inventory = cluster(vec![(Resource::PODS, pods), (Resource::CILIUM_ENDPOINTS, vec![endpoint])]);
+    let unmanaged = |inventory: &Inventory| facts(inventory).workloads.value.known().unwrap().unmanaged.clone();
+    let found = unmanaged(&inventory).unwrap();
+    assert_eq!((found.pods, found.dns), (4, vec!["coredns-abc".to_owned()]));
+    inventory.listings.insert(Resource::CILIUM_ENDPOINTS, Listing::Unreadable("forbidden".to_owned()));
+    assert_eq!(unmanaged(&inventory), None);
+}

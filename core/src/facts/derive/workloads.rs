@@ -1,18 +1,24 @@
 //! Pods in a slim form, budgets and network policies, each sorted by namespace and name.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::object::{condition, controller, is_true, list, meta, name, namespace, number, qualified, text};
+use crate::facts::cilium::{Cilium, Endpoint};
 use crate::facts::inventory::Inventory;
-use crate::facts::workloads::{Budget, OtherInterface, Pod, Workloads};
+use crate::facts::workloads::{Budget, OtherInterface, Pod, Unmanaged, Workloads};
 use crate::plan::Resource;
 use crate::plan::action::RECYCLE_ANNOTATION;
 
-/// All of them.
+/// How pods of the cluster's DNS are called.
+const DNS: [&str; 2] = ["coredns", "kube-dns"];
+
+/// All of them; `cilium` tells which have an endpoint.
 ///
 /// # Errors
 /// When one of the kinds could not be read completely.
-pub(super) fn workloads(inventory: &Inventory) -> Result<Workloads, String> {
+pub(super) fn workloads(inventory: &Inventory, cilium: Option<&Cilium>) -> Result<Workloads, String> {
     let mut pods: Vec<Pod> = inventory.all(Resource::PODS)?.iter().map(pod).collect();
     pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
     let mut budgets: Vec<Budget> = inventory.all(Resource::DISRUPTION_BUDGETS)?.iter().map(budget).collect();
@@ -24,7 +30,24 @@ pub(super) fn workloads(inventory: &Inventory) -> Result<Workloads, String> {
     other_interfaces.sort_by(|a, b| a.pod.cmp(&b.pod));
     let is_ipv6 = |pod: &&Pod| !pod.host_network && pod.ips.iter().any(|ip| ip.contains(':'));
     let ipv6_pods = pods.iter().filter(is_ipv6).map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect();
-    Ok(Workloads { pods, budgets, network_policies, ipv6_pods, other_interfaces })
+    let unmanaged = cilium.map(|cilium| unmanaged(&pods, &cilium.endpoints));
+    Ok(Workloads { pods, budgets, network_policies, ipv6_pods, other_interfaces, unmanaged })
+}
+
+/// A join of pods and endpoints, not a difference of counts.
+fn unmanaged(pods: &[Pod], endpoints: &[Endpoint]) -> Unmanaged {
+    let managed: HashSet<(&str, &str)> =
+        endpoints.iter().map(|endpoint| (endpoint.namespace.as_str(), endpoint.name.as_str())).collect();
+    let mut found = Unmanaged::default();
+    // A pod that has not told its phase is not known to have ended.
+    let wanting = pods.iter().filter(|pod| !pod.host_network && !matches!(pod.phase.as_str(), "Succeeded" | "Failed"));
+    for pod in wanting.filter(|pod| !managed.contains(&(pod.namespace.as_str(), pod.name.as_str()))) {
+        found.pods = found.pods.saturating_add(1);
+        if DNS.iter().any(|name| pod.name.starts_with(name)) {
+            found.dns.push(pod.name.clone());
+        }
+    }
+    found
 }
 
 fn pod(object: &Value) -> Pod {
@@ -51,10 +74,22 @@ fn pod(object: &Value) -> Pod {
     }
 }
 
-/// What `<provider>.kubernetes.io/pod_nic_type` of one of the pod's networks says, where that is no veth pair.
+/// Annotation of Multus that gives a pod another network than Kube-OVN's for its first interface.
+const DEFAULT_NETWORK: &str = "v1.multus-cni.io/default-network";
+
+/// What `<provider>.kubernetes.io/pod_nic_type` says of the pod's first interface, where that is no veth pair. Provider `ovn` is the
+/// first interface, unless Multus gives it to another network: then it may be any of them. A pod that has ended has no interface, and
+/// one on the host's network never had one.
 fn other_interface(object: &Value) -> Option<OtherInterface> {
+    if is_true(object, "/spec/hostNetwork") || matches!(text(object, "/status/phase"), "Succeeded" | "Failed") {
+        return None;
+    }
     let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object)?;
-    let kinds = annotations.iter().filter(|(key, _)| key.ends_with(".kubernetes.io/pod_nic_type"));
+    let any = annotations.contains_key(DEFAULT_NETWORK);
+    let kinds = annotations.iter().filter(|(key, _)| {
+        let provider = key.strip_suffix(".kubernetes.io/pod_nic_type");
+        provider.is_some_and(|provider| any || provider == "ovn")
+    });
     let kind = kinds.filter_map(|(_, kind)| kind.as_str()).filter(|kind| !matches!(*kind, "" | "veth-pair")).min()?;
     Some(OtherInterface { pod: qualified(object), kind: kind.to_owned() })
 }

@@ -3,10 +3,9 @@
 mod pods;
 
 use ovncilium_policy_sdk::cidr::Cidr;
+use ovncilium_policy_sdk::cilium::CiliumConfig;
 use ovncilium_policy_sdk::prelude::*;
 use serde::Deserialize;
-
-use crate::config::CiliumConfig;
 
 const DEVICES: &str = "devices";
 const DEVICES_HURT: &str = "devices-serve-nodeports";

@@ -1,9 +1,8 @@
 //! What makes a Cilium chain: five rules that need nothing but the rendered `cilium-config`.
 
+use ovncilium_policy_sdk::cilium::CiliumConfig;
 use ovncilium_policy_sdk::prelude::*;
 use ovncilium_policy_sdk::version::Version;
-
-use crate::config::CiliumConfig;
 
 const MODE: &str = "chaining-mode";
 const ROUTING: &str = "native-routing";

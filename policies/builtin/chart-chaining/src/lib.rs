@@ -4,10 +4,9 @@
 //! is told as a warning, and as an error where facts show that it hurts.
 
 mod advice;
-mod config;
 mod hard;
 
-use config::CiliumConfig;
+use ovncilium_policy_sdk::cilium::{self, CiliumConfig};
 use ovncilium_policy_sdk::prelude::*;
 
 const PRESENT: &str = "config-present";
@@ -34,11 +33,6 @@ impl Policy for ChartChaining {
         .fact("addresses")
         .fact("workloads")
         .fact("cilium")
-        .selector(Selector::kind("", "ConfigMap"))
-        .selector(Selector::kind("", "ConfigMapList"))
-        .selector(Selector::kind("apps", "DaemonSet"))
-        .selector(Selector::kind("apps", "DaemonSetList"))
-        .selector(Selector::kind("", "List"))
         .rule(Rule::error(PRESENT, "the chart renders a cilium-config").help(
             "The agent reads all its settings from the ConfigMap cilium-config. A stream with the agent and without \
                  it cannot be judged as chaining, and the agent would not start.",
@@ -47,12 +41,13 @@ impl Policy for ChartChaining {
             "Charts rename and drop keys without a word. One that is not known is judged by the keys of the nearest that is: \
              read its upgrade notes, and look at the rendered cilium-config.",
         ));
+        let info = cilium::selectors().into_iter().fold(info, Info::selector);
         let rules = hard::rules().into_iter().chain(advice::rules());
         rules.fold(info, Info::rule)
     }
 
     fn check(_: &NoSettings, _: &Scope, context: &Context<'_>) -> Result<Vec<Finding>, String> {
-        let stream = match config::find(context) {
+        let stream = match cilium::find(context) {
             Ok(stream) => stream,
             Err(why) => return Ok(vec![Finding::unknown(PRESENT, why)]),
         };
@@ -91,13 +86,6 @@ fn known(config: &CiliumConfig) -> Option<Finding> {
     );
     let remedy = "use a newer ovncilium, or read what changed in the chart";
     Some(Finding::fail(KNOWN, message).document(config.document).subject(config.subject.clone()).remedy(remedy))
-}
-
-impl CiliumConfig {
-    /// A finding with the place of `key` in it.
-    fn place(&self, finding: Finding, key: &str) -> Finding {
-        finding.document(self.document).pointer(format!("{}/data/{key}", self.at)).subject(self.subject.clone())
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,9 @@ use serde::Deserialize;
 const COMPONENTS: &str = "components-ready";
 const SUBNETS: &str = "subnets-ready";
 const VERSIONS: &str = "one-version";
+const DEFAULT: &str = "default-network";
+/// Workloads that every installation has beside its controller and its CNI server, by the same names in all releases and charts.
+const ALWAYS: [(&str, &str); 2] = [("daemonset", "ovs-ovn"), ("deployment", "ovn-central")];
 
 /// The policy; what it holds is told by [`Policy::info`].
 pub struct KubeOvnHealth;
@@ -53,6 +56,10 @@ impl Policy for KubeOvnHealth {
             .rule(Rule::warning(VERSIONS, "all components are of one version").help(
                 "Different versions are an upgrade that has not ended; finish it first.",
             ))
+            .rule(Rule::warning(DEFAULT, "the default VPC is set up and has its default subnet").help(
+                "Pods that name no subnet get their address from the default one when they are made again, and every node reaches pods \
+                 through the default VPC.",
+            ))
     }
 
     fn check(_: &NoSettings, _: &Scope, context: &Context<'_>) -> Result<Vec<Finding>, String> {
@@ -64,6 +71,7 @@ impl Policy for KubeOvnHealth {
             Ok(subnets) => findings.extend(of_subnets(&subnets)),
             Err(why) => findings.push(Finding::unknown(SUBNETS, why)),
         }
+        findings.push(default_network(context).unwrap_or_else(|why| Finding::unknown(DEFAULT, why)));
         Ok(findings)
     }
 }
@@ -75,6 +83,15 @@ fn of_components(installation: &Installation) -> Vec<Finding> {
         return vec![Finding::unknown(COMPONENTS, why.clone()), Finding::unknown(VERSIONS, why)];
     }
     let mut findings: Vec<Finding> = components.iter().filter_map(not_ready).collect();
+    for (kind, name) in ALWAYS {
+        let object = format!("{kind} {}/{name}", installation.namespace);
+        if components.iter().all(|component| component.object != object) {
+            let why = "it was not found beside the controller: whether it runs is not known";
+            findings.push(Finding::unknown(COMPONENTS, why).subject(object).remedy(format!(
+                "look where it is: `kubectl get {kind}s -A | grep {name}`; waive this where OVN runs elsewhere"
+            )));
+        }
+    }
     if findings.is_empty() {
         findings.push(Finding::pass(COMPONENTS).message(format!("{} are ready", count(components.len()))));
     }
@@ -133,6 +150,36 @@ fn of_subnets(subnets: &[Subnet]) -> Vec<Finding> {
         findings.push(Finding::pass(SUBNETS));
     }
     findings
+}
+
+/// The VPC and the subnet of pods that name none.
+fn default_network(context: &Context<'_>) -> Result<Finding, String> {
+    let subnets: Vec<Subnet> = context.facts.require("networks", "/subnets")?;
+    let flag = |name: &str, absent: &str| {
+        let value = context.facts.get::<String>("kube-ovn", &format!("/installations/0/controller/flags/{name}"));
+        let value = value.map_err(|error| format!("the fact `kube-ovn` is not known: {error}"))?;
+        Ok::<_, String>(value.filter(|value| !value.is_empty()).unwrap_or_else(|| absent.to_owned()))
+    };
+    let (vpc, subnet) = (flag("cluster-router", "ovn-cluster")?, flag("default-ls", "ovn-default")?);
+    let standby: Option<bool> =
+        context.facts.get::<Option<bool>>("networks", "/default_vpc_standby").ok().flatten().flatten();
+    let describe =
+        |kind: &str, name: &str| format!("`kubectl describe {kind} {name}`, and the log of kube-ovn-controller");
+    Ok(if subnets.iter().all(|other| other.name != subnet) {
+        Finding::fail(DEFAULT, "the default subnet is not there")
+            .subject(format!("subnet/{subnet}"))
+            .remedy("make it again, or set --default-ls of kube-ovn-controller to the one that is there")
+    } else {
+        match standby {
+            Some(true) => Finding::pass(DEFAULT).message(format!("{subnet} in {vpc}")),
+            Some(false) => Finding::fail(DEFAULT, "its status says that it is not set up (standby is false)")
+                .subject(format!("vpc/{vpc}"))
+                .remedy(describe("vpc", &vpc)),
+            None => Finding::unknown(DEFAULT, "there is no such VPC, or it does not tell whether it is set up")
+                .subject(format!("vpc/{vpc}"))
+                .remedy(describe("vpc", &vpc)),
+        }
+    })
 }
 
 fn count(number: usize) -> String {

@@ -40,7 +40,7 @@ impl Policy for MultusPin {
                 "A Multus that calls 01-kube-ovn.conflist by name goes on calling it beside 01-cilium.conflist: pods stay unchained.",
             ))
             .rule(Rule::warning(PRESENT, "no Multus keeps a copy of the unchained configuration").help(
-                "Multus copies the first file into its own when it starts. Until it is restarted on a node, new pods there are unchained.",
+                "Multus copies the first file into its own when it starts; the thick one names it there (multusConfigFile=auto). Until it is restarted on a node, new pods there are unchained.",
             ))
     }
 
@@ -61,6 +61,17 @@ impl Policy for MultusPin {
 }
 
 fn pinned(multus: &Multus, files: &[String]) -> Finding {
+    if files.iter().any(String::is_empty) {
+        return Finding::unknown(PIN, "the name of Kube-OVN's file is not known").subject(multus.object.clone());
+    }
+    if let Some(plugins) = multus.told.iter().find_map(|told| held(told)) {
+        return Finding::fail(PIN, format!("it holds a configuration of its own, without Cilium: {plugins}"))
+            .subject(multus.object.clone())
+            .remedy(
+                "remove `delegates` from its configuration, so that it takes the first file, or name 01-cilium.conflist as \
+                 clusterNetwork once every node is chained",
+            );
+    }
     let names = |told: &&String| files.iter().any(|file| told.contains(file.as_str()));
     match multus.told.iter().find(names) {
         None => Finding::pass(PIN).subject(multus.object.clone()),
@@ -71,8 +82,14 @@ fn pinned(multus: &Multus, files: &[String]) -> Finding {
     }
 }
 
+/// The plugins of a configuration that Multus holds itself, if they are Kube-OVN's and not chained.
+fn held(told: &str) -> Option<String> {
+    let plugins: Vec<&str> = told.strip_prefix("delegates=")?.split('+').collect();
+    (plugins.contains(&"kube-ovn") && !plugins.contains(&"cilium-cni")).then(|| plugins.join(", "))
+}
+
 fn present(multus: &Multus) -> Finding {
-    Finding::fail(PRESENT, "it has copied the configuration of the first interface when it started")
+    Finding::fail(PRESENT, "it chose the file, or copied the configuration, of the first interface when it started")
         .subject(multus.object.clone())
         .remedy("restart its pod on each node after that node is chained, and again on the way back")
 }

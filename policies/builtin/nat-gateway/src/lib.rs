@@ -4,6 +4,7 @@
 //! pods apart by address, so that two pods with one address are one to it.
 
 use ovncilium_policy_sdk::cidr::Cidr;
+use ovncilium_policy_sdk::cilium::{self, CiliumConfig};
 use ovncilium_policy_sdk::prelude::*;
 use ovncilium_policy_sdk::version::Version;
 use serde::Deserialize;
@@ -12,6 +13,8 @@ const FORWARDS: &str = "gateways-forward";
 const UNIQUE: &str = "addresses-unique";
 /// Key of cilium-config, set by `daemon.enableSourceIPVerification` since chart 1.17.
 const KEY: &str = "enable-source-ip-verification";
+/// First Cilium that reads it.
+const SINCE: Version = Version::new(1, 17, 0);
 
 /// The policy; what it holds is told by [`Policy::info`].
 pub struct NatGateway;
@@ -34,7 +37,11 @@ impl Policy for NatGateway {
     type Settings = NoSettings;
 
     fn info() -> Info {
-        Info::new("nat-gateway", env!("CARGO_PKG_VERSION"), "what VPCs do with addresses survives the chain")
+        let info =
+            Info::new("nat-gateway", env!("CARGO_PKG_VERSION"), "what VPCs do with addresses survives the chain");
+        cilium::selectors()
+            .into_iter()
+            .fold(info, Info::selector)
             .scope(ScopeKind::Cluster)
             .fact("networks")
             .fact("cilium")
@@ -60,39 +67,67 @@ impl Policy for NatGateway {
     }
 }
 
+/// By the rendered chart where there is one, else by what is installed and what is asked for.
 fn of_gateways(gateways: &[String], context: &Context<'_>) -> Vec<Finding> {
     if gateways.is_empty() {
         return vec![Finding::pass(FORWARDS).message("there is no gateway")];
     }
-    let verified = match context.facts.get::<String>("cilium", &format!("/installation/config/{KEY}")) {
-        Ok(value) => value,
-        Err(error) => return vec![Finding::unknown(FORWARDS, format!("the fact `cilium` is not known: {error}"))],
-    };
-    if verified.as_deref() == Some("false") {
-        return vec![Finding::pass(FORWARDS).message("source verification is off")];
+    match cilium::find(context) {
+        Ok(stream) if stream.configs.is_empty() => of_cluster(gateways, context),
+        Ok(stream) => stream.configs.iter().flat_map(|config| of_chart(gateways, config)).collect(),
+        Err(why) => vec![Finding::unknown(FORWARDS, why)],
     }
-    let planned = match plans_it_off(context) {
-        Ok(planned) => planned,
-        Err(why) => return vec![Finding::unknown(FORWARDS, why)],
-    };
-    if planned {
-        let message = "the values of a migration turn source verification off";
-        return vec![Finding::pass(FORWARDS).message(message)];
+}
+
+fn of_chart(gateways: &[String], config: &CiliumConfig) -> Vec<Finding> {
+    if config.is(KEY, "false") && reads_it(config.version) {
+        return vec![config.place(Finding::pass(FORWARDS).message(config.told(KEY)), KEY)];
     }
-    let of = |gateway: &String| {
-        Finding::fail(FORWARDS, "it forwards packets of other pods, which Cilium would drop")
-            .subject(format!("gateway/{gateway}"))
-            .remedy("choose a chart of 1.17 or newer and set `daemon.enableSourceIPVerification=false`, or remove the gateway")
+    let cause = match config.version {
+        Some(version) if version < SINCE => format!("Cilium {version} cannot turn source verification off"),
+        _ => config.told(KEY),
     };
+    let of = |gateway: &String| config.place(denied(&cause), KEY).subject(format!("gateway/{gateway}"));
     gateways.iter().map(of).collect()
 }
 
-/// Whether this is a migration, or a look before one, to a chart that can turn source verification off: its values do.
-fn plans_it_off(context: &Context<'_>) -> Result<bool, String> {
+fn of_cluster(gateways: &[String], context: &Context<'_>) -> Vec<Finding> {
+    match is_off(context) {
+        Ok(Some(why)) => vec![Finding::pass(FORWARDS).message(why)],
+        Ok(None) => {
+            let of = |gateway: &String| denied("sources are verified").subject(format!("gateway/{gateway}"));
+            gateways.iter().map(of).collect()
+        }
+        Err(why) => vec![Finding::unknown(FORWARDS, why)],
+    }
+}
+
+fn denied(cause: &str) -> Finding {
+    Finding::fail(FORWARDS, format!("it forwards packets of other pods, which Cilium would drop: {cause}")).remedy(
+        "choose a chart of 1.17 or newer and set `daemon.enableSourceIPVerification=false`, or remove the gateway",
+    )
+}
+
+/// Why source verification is or will be off.
+fn is_off(context: &Context<'_>) -> Result<Option<&'static str>, String> {
+    let installed = |pointer: &str| {
+        let value = context.facts.get::<Option<String>>("cilium", &format!("/installation/{pointer}"));
+        value.map(Option::flatten).map_err(|error| format!("the fact `cilium` is not known: {error}"))
+    };
+    let version = installed("version")?;
+    let off = installed(&format!("config/{KEY}"))?.is_some_and(|value| value.trim() == "false");
+    if off && reads_it(version.as_deref().and_then(Version::parse)) {
+        return Ok(Some("source verification is off"));
+    }
     let action: String = context.facts.require("intent", "/action")?;
     let version: Option<String> = context.facts.require("intent", "/cilium_version")?;
-    let can = version.as_deref().and_then(Version::parse).is_some_and(|version| version >= Version::new(1, 17, 0));
-    Ok(can && action != "install")
+    let can = version.as_deref().and_then(Version::parse).is_some_and(|version| version >= SINCE);
+    Ok((can && action != "install").then_some("the values of a migration turn source verification off"))
+}
+
+/// A version that nobody tells is taken for one that reads what it is given.
+fn reads_it(version: Option<Version>) -> bool {
+    version.is_none_or(|version| version >= SINCE)
 }
 
 fn of_subnets(subnets: &[Subnet]) -> Vec<Finding> {

@@ -1,6 +1,6 @@
 //! `owner`: nobody else's tool would put back what a migration changes.
 //!
-//! Helm, Argo CD, Flux and operators keep the fields of what they own. A flag of kube-ovn-controller that is changed behind their back
+//! Helm, Argo CD, Flux, k3s, RKE2 and operators keep the fields of what they own. A flag of kube-ovn-controller that is changed behind their back
 //! returns at the next sync, at a moment nobody chose.
 
 use ovncilium_policy_sdk::prelude::*;
@@ -8,6 +8,9 @@ use serde::Deserialize;
 
 const FLAGS: &str = "flags-stay";
 const CILIUM: &str = "cilium-stays";
+/// The flags as values of Kube-OVN's charts.
+const VALUES: &str = "func.ENABLE_NP=false and func.ENABLE_LB=false (chart kube-ovn-v2: features.enableNetworkPolicies=false and \
+                      features.enableLoadbalancer=false)";
 
 /// The policy; what it holds is told by [`Policy::info`].
 pub struct OwnerPolicy;
@@ -100,15 +103,25 @@ fn of_kube_ovn(installation: &Installation) -> Finding {
         Owner::Manifest => pass("it was applied by manifest: a change stays"),
         Owner::Helm { release, namespace } => fail(
             &format!("Helm release {namespace}/{release}"),
-            format!(
-                "`helm upgrade {release} CHART -n {namespace} -f VALUES` with func.ENABLE_NP=false and func.ENABLE_LB=false (chart \
-                 kube-ovn-v2: features.enableNetworkPolicies=false and features.enableLoadbalancer=false)"
-            ),
+            format!("`helm upgrade {release} CHART -n {namespace} -f VALUES` with {VALUES}"),
         ),
-        Owner::External { by, object } => fail(
-            &format!("{by} ({object})"),
-            format!("set ENABLE_NP and ENABLE_LB to false in the source of {object} and let {by} apply it"),
+        Owner::External { by, object } => fail(&format!("{by} ({object})"), edit(by, object)),
+    }
+}
+
+/// What to change where a controller has the last word, by the kind of the object it goes by.
+fn edit(by: &str, object: &str) -> String {
+    match object.split_once(' ') {
+        Some(("HelmChartConfig", name)) => format!("edit `spec.valuesContent` of HelmChartConfig {name}: {VALUES}"),
+        Some(("HelmChart", name)) => format!(
+            "edit `spec.valuesContent` of HelmChart {name}, or make a HelmChartConfig {name} where a file on the servers makes \
+             that chart: {VALUES}"
         ),
+        Some(("Addon", name)) => format!(
+            "edit the manifest that makes addon {name}, in /var/lib/rancher/k3s/server/manifests (RKE2: \
+             /var/lib/rancher/rke2/server/manifests) of every server: --enable-np=false and --enable-lb=false"
+        ),
+        _ => format!("set ENABLE_NP and ENABLE_LB to false in the source of {object} and let {by} apply it"),
     }
 }
 

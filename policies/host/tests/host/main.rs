@@ -7,6 +7,7 @@ mod catalog;
 mod compat;
 mod config;
 mod hostile;
+mod large;
 mod loading;
 mod patches;
 mod recorded;

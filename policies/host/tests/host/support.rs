@@ -91,6 +91,7 @@ fn template(name: &str) -> Value {
             network_policies: vec![],
             ipv6_pods: vec![],
             other_interfaces: vec![workloads::OtherInterface::default()],
+            unmanaged: None,
         }),
         "tools" => json(tools::Tools { helm: Some(tools::Helm::default()) }),
         "conflists" => json(conflists::Conflists {

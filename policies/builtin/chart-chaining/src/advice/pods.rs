@@ -1,6 +1,4 @@
-//! Which pods Cilium does not manage: a join of pods and CiliumEndpoints, not a difference of counts.
-
-use std::collections::BTreeSet;
+//! Which pods Cilium does not manage: told by a sum, since all pods of a large cluster are more than may cross at once.
 
 use ovncilium_policy_sdk::prelude::*;
 use serde::Deserialize;
@@ -8,7 +6,7 @@ use serde::Deserialize;
 /// Unmanaged pods and the policies that would drop them.
 pub(crate) struct Pods {
     /// Number of pods without an endpoint.
-    pub(crate) unmanaged: usize,
+    pub(crate) unmanaged: u32,
     /// Those of the cluster's DNS.
     pub(crate) unmanaged_dns: Vec<String>,
     /// Number of policy objects.
@@ -16,29 +14,9 @@ pub(crate) struct Pods {
 }
 
 #[derive(Deserialize)]
-struct Workloads {
-    pods: Vec<Pod>,
-    network_policies: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Pod {
-    namespace: String,
-    name: String,
-    host_network: bool,
-    phase: String,
-}
-
-#[derive(Deserialize)]
-struct Cilium {
-    endpoints: Vec<Endpoint>,
-    policies: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Endpoint {
-    namespace: String,
-    name: String,
+struct Unmanaged {
+    pods: u32,
+    dns: Vec<String>,
 }
 
 impl Pods {
@@ -47,23 +25,17 @@ impl Pods {
     /// # Errors
     /// Why pods or endpoints are not known although the cluster was read.
     pub(crate) fn read(context: &Context<'_>) -> Result<Option<Self>, String> {
-        let workloads: Option<Workloads> = super::fact(context, "workloads", "")?;
-        let cilium: Option<Cilium> = super::fact(context, "cilium", "")?;
-        let (Some(workloads), Some(cilium)) = (workloads, cilium) else { return Ok(None) };
-        let managed: BTreeSet<(&str, &str)> =
-            cilium.endpoints.iter().map(|endpoint| (endpoint.namespace.as_str(), endpoint.name.as_str())).collect();
-        let unmanaged: Vec<&Pod> = workloads
-            .pods
-            .iter()
-            // A pod that has not told its phase is not known to have ended.
-            .filter(|pod| !pod.host_network && !matches!(pod.phase.as_str(), "Succeeded" | "Failed"))
-            .filter(|pod| !managed.contains(&(pod.namespace.as_str(), pod.name.as_str())))
-            .collect();
-        let dns = |pod: &&&Pod| ["coredns", "kube-dns"].iter().any(|name| pod.name.starts_with(name));
+        let unmanaged: Option<Option<Unmanaged>> = super::fact(context, "workloads", "/unmanaged")?;
+        let network_policies: Option<Vec<String>> = super::fact(context, "workloads", "/network_policies")?;
+        let policies: Option<Vec<String>> = super::fact(context, "cilium", "/policies")?;
+        let (Some(unmanaged), Some(network_policies), Some(policies)) = (unmanaged, network_policies, policies) else {
+            return Ok(None);
+        };
+        let unmanaged = unmanaged.ok_or("which pods have a CiliumEndpoint was not told")?;
         Ok(Some(Self {
-            unmanaged: unmanaged.len(),
-            unmanaged_dns: unmanaged.iter().filter(dns).map(|pod| pod.name.clone()).collect(),
-            policies: workloads.network_policies.len() + cilium.policies.len(),
+            unmanaged: unmanaged.pods,
+            unmanaged_dns: unmanaged.dns,
+            policies: network_policies.len() + policies.len(),
         }))
     }
 }

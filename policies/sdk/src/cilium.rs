@@ -1,37 +1,42 @@
 //! Finds `cilium-config` and the agent in a rendered stream.
+//!
+//! A policy that uses it declares the [`selectors`].
 
 use std::collections::BTreeMap;
 
-use ovncilium_policy_sdk::prelude::*;
-use ovncilium_policy_sdk::version::Version;
 use serde_json::Value;
 
+use crate::version::Version;
+use crate::{Context, FactError, Finding, Selector};
+
 /// What of Cilium is in a stream.
-#[derive(Default)]
-pub(crate) struct Stream {
-    pub(crate) configs: Vec<CiliumConfig>,
+#[derive(Debug, Default)]
+pub struct Stream {
+    /// Its ConfigMaps `cilium-config`, single or in a list.
+    pub configs: Vec<CiliumConfig>,
     /// Document of the agent's DaemonSet.
-    pub(crate) agent: Option<u32>,
+    pub agent: Option<u32>,
 }
 
 /// One ConfigMap `cilium-config`.
-pub(crate) struct CiliumConfig {
+#[derive(Debug)]
+pub struct CiliumConfig {
     /// Index of its document.
-    pub(crate) document: u32,
+    pub document: u32,
     /// Pointer to it in the document: empty, or `/items/3`.
-    pub(crate) at: String,
+    pub at: String,
     /// `configmap kube-system/cilium-config`.
-    pub(crate) subject: String,
+    pub subject: String,
     /// The version told by the agent's image.
-    pub(crate) version: Option<Version>,
+    pub version: Option<Version>,
     /// Whether the agent's start hook is told to be exclusive, as charts before 1.14 do it.
-    pub(crate) exclusive_hook: bool,
+    pub exclusive_hook: bool,
     data: BTreeMap<String, Value>,
 }
 
 impl CiliumConfig {
     /// The value of a key as text; a boolean or number that a template forgot to quote counts as its text.
-    pub(crate) fn get(&self, key: &str) -> Option<String> {
+    pub fn get(&self, key: &str) -> Option<String> {
         match self.data.get(key)? {
             Value::String(text) => Some(text.trim().to_owned()),
             Value::Null => None,
@@ -40,18 +45,38 @@ impl CiliumConfig {
     }
 
     /// Whether a key has this value.
-    pub(crate) fn is(&self, key: &str, value: &str) -> bool {
+    pub fn is(&self, key: &str, value: &str) -> bool {
         self.get(key).as_deref() == Some(value)
     }
 
     /// The value of a key in words.
-    pub(crate) fn told(&self, key: &str) -> String {
+    pub fn told(&self, key: &str) -> String {
         self.get(key).map_or_else(|| format!("{key} is not set"), |value| format!("{key} is \"{value}\""))
+    }
+
+    /// A finding with the place of `key` in it.
+    #[must_use]
+    pub fn place(&self, finding: Finding, key: &str) -> Finding {
+        finding.document(self.document).pointer(format!("{}/data/{key}", self.at)).subject(self.subject.clone())
     }
 }
 
-/// Every `cilium-config` of the stream, single or in a list.
-pub(crate) fn find(context: &Context<'_>) -> Result<Stream, String> {
+/// Selects the documents that [`find`] reads.
+pub fn selectors() -> [Selector; 5] {
+    [
+        Selector::kind("", "ConfigMap"),
+        Selector::kind("", "ConfigMapList"),
+        Selector::kind("apps", "DaemonSet"),
+        Selector::kind("apps", "DaemonSetList"),
+        Selector::kind("", "List"),
+    ]
+}
+
+/// Every `cilium-config` of the stream, and the agent; nothing when there is no stream.
+///
+/// # Errors
+/// When a document that may hold one cannot be read.
+pub fn find(context: &Context<'_>) -> Result<Stream, String> {
     let unread = |index: usize, error: FactError| format!("document {index} cannot be read: {error}");
     let mut stream = Stream::default();
     let mut version = None;

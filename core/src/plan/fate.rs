@@ -1,0 +1,44 @@
+//! What a migration does with a pod that has no endpoint yet: a question of who would make it again.
+
+/// The fate of a pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fate {
+    /// Evicted once; its owner makes it again.
+    MadeAgain,
+    /// Never touched: nobody makes it again, a kubelet keeps it whatever the API server says, or its owner does not want it.
+    Stays,
+    /// Never touched: its work would be lost, and it ends when that is done.
+    EndsByItself,
+}
+
+/// By the kind of its controlling owner (empty for none) and the pod's own word on it.
+pub fn of(owner_kind: &str, recycle: Option<&str>) -> Fate {
+    match (owner_kind, recycle) {
+        (_, Some("never")) => Fate::Stays,
+        // An eviction takes a static pod's object away and not its containers; a virtual machine is migrated, not made again.
+        ("" | "Node" | "VirtualMachineInstance", _) => Fate::Stays,
+        ("Job", _) => Fate::EndsByItself,
+        _ => Fate::MadeAgain,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_made_again_is_evicted() {
+        for (owner, fate) in [
+            ("ReplicaSet", Fate::MadeAgain),
+            ("StatefulSet", Fate::MadeAgain),
+            ("DaemonSet", Fate::MadeAgain),
+            ("", Fate::Stays),
+            ("Node", Fate::Stays),
+            ("VirtualMachineInstance", Fate::Stays),
+            ("Job", Fate::EndsByItself),
+        ] {
+            assert_eq!(of(owner, None), fate, "{owner}");
+            assert_eq!(of(owner, Some("never")), Fate::Stays, "{owner}");
+        }
+    }
+}
