@@ -4,6 +4,8 @@
 
 #[path = "render/patches.rs"]
 mod patches;
+#[path = "render/plain.rs"]
+mod plain;
 #[path = "render/table.rs"]
 mod table;
 

@@ -13,6 +13,7 @@ mod document;
 mod edit;
 mod error;
 mod patchable;
+mod plain;
 mod scalar;
 mod split;
 mod stream;
