@@ -2,12 +2,16 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are outside of #[test] functions")]
 
+#[path = "render/patches.rs"]
+mod patches;
+#[path = "render/plain.rs"]
+mod plain;
 #[path = "render/table.rs"]
 mod table;
 
 use std::path::PathBuf;
 
-use ovncilium_core::render::{Dialect, DocumentPatch, Stream};
+use ovncilium_core::render::{Dialect, Stream};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -18,14 +22,6 @@ const SIGS_YAML: &str = include_str!("render/sigs-yaml.jsonl");
 
 fn parse(text: &str) -> Stream {
     Stream::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{text}"))
-}
-
-fn value(text: &str) -> Value {
-    parse(text).documents()[0].value().unwrap().clone()
-}
-
-fn patch(document: u32, by: &str, operations: Value) -> DocumentPatch {
-    DocumentPatch { by: by.to_owned(), document, patch: serde_json::from_value(operations).unwrap() }
 }
 
 fn same(ours: &Value, theirs: &Value) -> bool {
@@ -223,40 +219,6 @@ fn many_duplicate_keys_among_many_keys_are_read_in_time() {
     assert!(start.elapsed() < std::time::Duration::from_secs(60), "{:?}", start.elapsed());
 }
 
-#[test]
-fn patches_rewrite_their_document_and_no_other() {
-    let stream = parse(HELM3);
-    let patches = [patch(0, "p", json!([{"op": "replace", "path": "/data/open", "value": "no"}]))];
-    let out = String::from_utf8(stream.write(&patches).unwrap()).unwrap();
-    let expected = "---\n# Source: shop/templates/config.yaml\n# Copyright the shop\napiVersion: v1\n";
-    assert!(out.starts_with(expected), "{out}");
-    assert!(out.ends_with(&HELM3[HELM3.find("---\n# Source: shop/templates/empty").unwrap()..]), "{out}");
-    assert_eq!(value(&out)["data"], json!({"open": "no", "motd": "---\nWelcome\n--- to the shop\n"}));
-    assert_eq!(parse(&out).documents().len(), 3);
-}
-
-#[test]
-fn the_annotation_of_helm_4_survives_a_patch() {
-    let stream = parse(HELM4);
-    let out = stream.write(&[patch(1, "p", json!([{"op": "remove", "path": "/metadata/annotations"}]))]).unwrap();
-    let again = Stream::parse(&out).unwrap();
-    assert_eq!(again.documents()[1].source.as_deref(), Some("shop/templates/job.yaml"));
-    assert!(!again.documents()[1].is_hook());
-}
-
-#[test]
-fn refuses_patches_that_do_not_fit() {
-    let stream = parse(HELM4);
-    let set = |by: &str, path: &str| patch(0, by, json!([{"op": "add", "path": path, "value": {}}]));
-    let error = |patches: &[DocumentPatch]| stream.write(patches).unwrap_err().to_string();
-    let origin = "document 0 (shop/templates/config.yaml), line 1";
-    assert_eq!(error(&[set("a", "/data"), set("b", "/data/x")]), format!("{origin}: `a` and `b` both patch `/data/x`"));
-    assert_eq!(error(&[patch(7, "a", json!([]))]), "`a` patches document 7, but there are only 2");
-    let lost = error(&[patch(0, "a", json!([{"op": "remove", "path": "/nope"}]))]);
-    assert!(lost.starts_with(&format!("{origin}: the patch of `a` does not apply: ")), "{lost}");
-    assert!(stream.write(&[set("a", "/data"), set("a", "/data/x"), set("b", "/datum")]).is_ok());
-}
-
 /// The recorded streams of the real chart, when they are at hand.
 fn recorded() -> Vec<PathBuf> {
     let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared"));
@@ -289,31 +251,6 @@ fn recorded_streams_pass_byte_for_byte_and_both_dialects_hold_the_same_objects()
     }
 }
 
-fn scalar() -> impl Strategy<Value = Value> {
-    prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        (-1e9..1e9f64).prop_map(|f| json!((f * 8.0).round() / 8.0 + 0.0625)),
-        prop::sample::select(vec![
-            "yes", "on", "0777", "1_000", "~", "", " x", "x ", "1:30", "=", "<<", "- a", "a: b", "#", "0b-1", ".5_0"
-        ])
-        .prop_map(Value::from),
-        "\\PC{0,12}".prop_map(Value::from),
-        "[ -~\n\t]{0,24}".prop_map(Value::from),
-    ]
-}
-
-fn tree() -> impl Strategy<Value = Value> {
-    scalar().prop_recursive(4, 32, 5, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::btree_map("[ -~]{1,8}|yes|1|0777|a\nb", inner, 0..4)
-                .prop_map(|map| Value::Object(map.into_iter().collect())),
-        ]
-    })
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
 
@@ -341,71 +278,6 @@ proptest! {
         let _ = Stream::parse(&bytes);
     }
 
-    #[test]
-    fn a_patched_document_means_what_was_asked_for(tree in tree()) {
-        let stream = parse("kind: X\n");
-        let wanted = json!({"kind": "X", "spec": tree});
-        let out = stream.write(&[patch(0, "p", json!([{"op": "add", "path": "/spec", "value": tree}]))]).unwrap();
-        let out = String::from_utf8(out).unwrap();
-        let again = Stream::parse(out.as_bytes()).map_err(|e| TestCaseError::fail(format!("{e}\n{out}")))?;
-        prop_assert_eq!(again.documents().len(), 1, "{}", out);
-        let read = again.documents()[0].value().unwrap();
-        prop_assert!(same(read, &wanted), "{}\n{}\n{}", out, read, wanted);
-    }
-}
-
-#[test]
-fn a_scalar_that_is_patched_is_all_that_changes() {
-    let text = "# Source: c/t.yaml\nkind: ConfigMap # a\ndata:\n  # why\n  cni-exclusive: \"true\"   # quoted\n  mode: 'veth'\n  \
-                audit: off\n  count: 5\r\n  open: |\n    text\n";
-    let set = |pointer: &str, value: Value| {
-        let stream = Stream::parse(text.as_bytes()).unwrap();
-        let operations = json!([{"op": "test", "path": "/kind", "value": "ConfigMap"}, {"op": "replace", "path": pointer, "value": value}]);
-        String::from_utf8(stream.write(&[patch(0, "p", operations)]).unwrap()).unwrap()
-    };
-    for (pointer, value, line) in [
-        ("/data/cni-exclusive", json!("false"), "  cni-exclusive: \"false\"   # quoted"),
-        ("/data/cni-exclusive", json!("a\n\"b\""), "  cni-exclusive: \"a\\n\\\"b\\\"\"   # quoted"),
-        ("/data/mode", json!("it's"), "  mode: 'it''s'"),
-        ("/data/audit", json!("on"), "  audit: \"on\""),
-        ("/data/audit", json!("generic-veth"), "  audit: generic-veth"),
-        ("/data/audit", json!("#x"), "  audit: \"#x\""),
-        ("/data/count", json!(17), "  count: 17\r"),
-        ("/data/count", Value::Null, "  count: null\r"),
-    ] {
-        let out = set(pointer, value.clone());
-        let changed: Vec<(&str, &str)> =
-            text.split('\n').zip(out.split('\n')).filter(|(old, new)| old != new).collect();
-        assert_eq!(changed.iter().map(|(_, new)| *new).collect::<Vec<_>>(), [line], "{pointer} {value}");
-        assert_eq!(text.split('\n').count(), out.split('\n').count());
-    }
-    // More than one line, or more than a scalar: the document is written anew and means what was asked for.
-    for (pointer, value) in [("/data/open", json!("x")), ("/data/mode", json!({"a": 1}))] {
-        let out = set(pointer, value.clone());
-        assert!(out.starts_with("# Source: c/t.yaml\n") && !out.contains("# why"), "{out}");
-        assert_eq!(
-            Stream::parse(out.as_bytes()).unwrap().documents()[0].value().unwrap().pointer(pointer),
-            Some(&value)
-        );
-    }
-}
-
-#[test]
-fn what_an_alias_or_a_later_key_hides_is_not_edited_in_place() {
-    for (text, pointer) in [
-        ("a: &x one\nb: *x\n", "/b"),
-        ("a: {k: &y 1}\nb:\n  <<: {c: 2}\n", "/b/c"),
-        ("a: one\na: two\n", "/a"),
-        ("base: &b {c: 1}\nuse:\n  <<: *b\n", "/base/c"),
-    ] {
-        let stream = Stream::parse(text.as_bytes()).unwrap();
-        let mut wanted = stream.documents()[0].value().unwrap().clone();
-        *wanted.pointer_mut(pointer).unwrap() = json!("new");
-        let operations = json!([{"op": "replace", "path": pointer, "value": "new"}]);
-        let out = stream.write(&[patch(0, "p", operations)]).unwrap();
-        let again = Stream::parse(&out).unwrap();
-        assert_eq!(again.documents()[0].value().unwrap(), &wanted, "{text}");
-    }
 }
 
 #[test]

@@ -1,28 +1,28 @@
-//! A patch of one scalar changes that scalar and nothing else.
+//! A patch of a listed key changes one line and what it says; a patch of another key is refused.
 //!
-//! The first byte picks the scalar, the second one its new value, the rest is the stream.
+//! The first byte picks the place, the second one the new value, the rest is the stream.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ovncilium_core::render::{DocumentPatch, RenderError, Stream};
-use serde_json::{Value, json};
+use ovncilium_core::render::{DocumentPatch, PATCHABLE, PATCHABLE_OBJECT, RenderError, Stream};
+use serde_json::json;
 
-/// Pointers of scalars, in the order of the keys.
-fn scalars(value: &Value, pointer: &str, found: &mut Vec<String>) {
-    match value {
-        Value::Object(map) => {
-            for (key, value) in map {
-                scalars(value, &format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")), found);
-            }
-        }
-        Value::Array(list) => {
-            for (index, value) in list.iter().enumerate() {
-                scalars(value, &format!("{pointer}/{index}"), found);
-            }
-        }
-        _ => found.push(pointer.to_owned()),
-    }
+/// A key that is not on the list.
+const UNLISTED: &str = "routing-mode";
+
+const VALUES: [&str; 12] = [
+    "false", "true", "", "it's a \"value\": # no comment", "two\nlines", "12", "0o17", "ж\u{1f600} - x", "<<", "---", " x ", "{a}",
+];
+
+/// The longest common beginning and end of two texts, in lines.
+fn apart<'t>(old: &'t [u8], new: &'t [u8]) -> (Vec<&'t [u8]>, Vec<&'t [u8]>) {
+    let old: Vec<_> = old.split_inclusive(|byte| *byte == b'\n').collect();
+    let new: Vec<_> = new.split_inclusive(|byte| *byte == b'\n').collect();
+    let same = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
+    let rest = old.len().min(new.len()) - same;
+    let tail = old.iter().rev().zip(new.iter().rev()).take(rest).take_while(|(a, b)| a == b).count();
+    (old[same..old.len() - tail].to_vec(), new[same..new.len() - tail].to_vec())
 }
 
 fuzz_target!(|bytes: &[u8]| {
@@ -30,49 +30,46 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(before) = Stream::parse(stream) else { return };
     let mut places = Vec::new();
     for document in before.documents() {
-        let mut found = Vec::new();
-        scalars(document.value().expect("a value"), "", &mut found);
-        places.extend(found.into_iter().map(|pointer| (document.index, pointer)));
+        for object in document.objects() {
+            let ours = (object.kind, object.name) == PATCHABLE_OBJECT;
+            let listed = PATCHABLE.iter().map(|listed| (listed.key, ours.then_some(listed)));
+            for (key, listed) in listed.chain([(UNLISTED, None)]) {
+                places.push((document.index, format!("{}/data/{key}", object.pointer()), listed));
+            }
+        }
     }
     if places.is_empty() {
         return;
     }
-    let (document, pointer) = places.swap_remove(usize::from(*pick) % places.len());
-    let new = match choice % 8 {
-        0 => json!("false"),
-        1 => json!(true),
-        2 => json!(""),
-        3 => json!("it's a \"value\": # no comment"),
-        4 => json!("two\nlines"),
-        5 => json!(12),
-        6 => json!("0o17"),
-        _ => json!("ж\u{1f600} - x"),
-    };
-    let operations = json!([{ "op": "replace", "path": pointer, "value": new }]);
+    let (document, pointer, listed) = places.swap_remove(usize::from(*pick) % places.len());
+    let new = VALUES[usize::from(*choice) % VALUES.len()];
+    let operations = json!([{ "op": "add", "path": pointer, "value": new }]);
     let patch: json_patch::Patch = serde_json::from_value(operations).expect("a patch");
-    let mut wanted = before.documents()[document as usize].value().expect("a value").clone();
-    json_patch::patch(&mut wanted, &patch.0).expect("the scalar is there");
-    let annotation = "/metadata/annotations/postrenderer.helm.sh~1postrender-filename";
     let asked = DocumentPatch { by: "fuzz".to_owned(), document, patch };
     let written = match before.write(std::slice::from_ref(&asked)) {
         Ok(written) => written,
-        // Refused, and nothing is written.
+        Err(RenderError::NotPatchable { .. }) => {
+            assert!(listed.is_none_or(|listed| listed.through.is_some()), "`{pointer}` is on the list");
+            return;
+        }
+        // The value does not stand alone on one line.
         Err(RenderError::Patch { .. }) => return,
         Err(error) => panic!("{error}"),
     };
+    assert!(listed.is_some(), "`{pointer}` is not on the list");
+    let mut wanted = before.documents()[document as usize].value().expect("a value").clone();
+    json_patch::patch(&mut wanted, &asked.patch.0).expect("was applied");
     let after = Stream::parse(&written).expect("what was written is read");
     assert_eq!(before.documents().len(), after.documents().len());
     for (old, new) in before.documents().iter().zip(after.documents()) {
-        if old.index != document {
-            assert_eq!(old.text(), new.text(), "another document changed");
-        } else if pointer != annotation {
+        if old.index == document {
             assert_eq!(new.value().ok(), Some(&wanted), "the document means something else");
+        } else {
+            assert_eq!(old.text(), new.text(), "another document changed");
         }
     }
-    // Bytes before and behind the document stay.
-    let range = before.documents()[document as usize].range();
-    assert!(written.starts_with(&stream[..range.start]));
-    assert!(written.ends_with(&stream[range.end..]));
+    let (gone, come) = apart(stream, &written);
+    assert!(gone.len() <= 1 && come.len() == gone.len().max(usize::from(written != stream)), "more than a line changed");
     let twice = after.write(std::slice::from_ref(&asked)).expect("the same once more");
     assert_eq!(twice, written, "the second time changed something");
 });

@@ -36,6 +36,10 @@ fuzz_target!(|bytes: &[u8]| {
         for double in document.duplicate_keys() {
             assert!(double.first_line <= double.line);
         }
+        // A comment beyond ASCII sends it to the parser, which reads the same.
+        let parsed = Stream::parse(format!("# \u{e9}\n{}", document.text()).as_bytes()).expect("the parser reads it too");
+        assert_eq!(parsed.documents()[0].value().ok(), Some(value), "read in two ways");
+        assert_eq!(parsed.documents()[0].duplicate_keys().len(), document.duplicate_keys().len());
         let _ = (document.objects(), document.is_hook(), document.describe());
     }
     let _ = stream.dialect();

@@ -94,17 +94,26 @@ pub(crate) fn unreadable(error: &RenderError) -> String {
     ))
 }
 
-/// A patch cannot be applied.
+/// A patch cannot be applied, or may not be.
 pub(crate) fn unwritable(error: &RenderError) -> String {
-    bad_patch(&error.to_string())
+    match error {
+        RenderError::NotPatchable { by, refusal, .. } => {
+            let next = format!("{}; then `{by}` has nothing to patch", refusal.instead);
+            unpatched(&error.to_string(), &next)
+        }
+        _ => bad_patch(&error.to_string()),
+    }
 }
 
 /// A policy answered a patch that is none.
 pub(crate) fn bad_patch(message: &str) -> String {
+    unpatched(message, "report it to the policy's author")
+}
+
+fn unpatched(message: &str, next: &str) -> String {
     plain(&format!(
         "ovncilium: a policy wants to change the chart and cannot\n\n  {message}\n\n\
-         could not judge: Helm was given nothing, nothing was installed or changed (exit code 4)\n\
-         next: report it to the policy's author\n"
+         could not judge: Helm was given nothing, nothing was installed or changed (exit code 4)\nnext: {next}\n"
     ))
 }
 

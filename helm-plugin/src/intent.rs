@@ -24,7 +24,7 @@ pub fn intent(stream: &Stream, mode: Mode, known: &Known<Intent>) -> Intent {
         Mode::Plan => Action::Migrate,
         Mode::Gate | Mode::Offline => Action::Install,
     };
-    intent.cilium_version = cilium_version(stream).or(intent.cilium_version);
+    intent.cilium_version = stream.cilium_version().map(str::to_owned).or(intent.cilium_version);
     if let Some(config) = config(stream) {
         let pools =
             ["cluster-pool-ipv4-cidr", "cluster-pool-ipv6-cidr"].into_iter().filter_map(|key| text(config, key));
@@ -50,17 +50,6 @@ fn objects<'s>(stream: &'s Stream, kind: &'s str, name: &'s str) -> impl Iterato
 /// The settings of the agent, if the stream has any.
 pub(crate) fn config(stream: &Stream) -> Option<&Value> {
     objects(stream, "ConfigMap", "cilium-config").find_map(|object| object.get("data"))
-}
-
-/// The tag of the agent's image, `1.18.12`; with a digest or a registry port around it.
-fn cilium_version(stream: &Stream) -> Option<String> {
-    let containers =
-        objects(stream, "DaemonSet", "cilium").find_map(|set| set.pointer("/spec/template/spec/containers"))?;
-    let agent = containers.as_array()?.iter().find(|c| text(c, "name") == Some("cilium-agent"))?;
-    let image = text(agent, "image")?.split('@').next()?;
-    let tag = image.rsplit('/').next()?.split_once(':')?.1;
-    let version = tag.strip_prefix('v').unwrap_or(tag);
-    version.starts_with(|c: char| c.is_ascii_digit()).then(|| version.to_owned())
 }
 
 #[cfg(test)]

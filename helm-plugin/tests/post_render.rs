@@ -143,26 +143,42 @@ fn empty_input_becomes_a_comment_because_helm_4_wants_output() {
     assert_eq!(out.stdout.as_deref(), Some(&b"# c\n---\n"[..]));
 }
 
+/// [`chaining`], and a policy that patches.
+fn patching(path: &'static str, value: &'static str) -> impl Fn(&Facts, &Stream) -> Evaluation {
+    move |facts, stream| {
+        let mut evaluation = chaining(facts, stream);
+        let mut wish = finding("wish", Severity::Warning, Verdict::Fail);
+        wish.patch = Some(format!(r#"[{{"op":"add","path":"{path}","value":"{value}"}}]"#));
+        let audited = stream.documents()[0].value().unwrap().pointer("/data/policy-audit-mode").cloned();
+        let verdict = if audited == Some("false".into()) { Verdict::Fail } else { Verdict::Pass };
+        evaluation.findings.extend([wish, finding("audit", Severity::Error, verdict)]);
+        evaluation
+    }
+}
+
 #[test]
 fn a_patched_stream_is_judged_again() {
-    let set = |value: &str| {
-        let mut finding = finding("mode", Severity::Warning, Verdict::Fail);
-        finding.patch = Some(format!(r#"[{{"op":"replace","path":"/data/cni-chaining-mode","value":"{value}"}}]"#));
-        finding
-    };
-    let judge = |value: &'static str| {
-        move |facts: &Facts, stream: &Stream| {
-            let mut evaluation = chaining(facts, stream);
-            evaluation.findings.push(set(value));
-            evaluation
-        }
-    };
-    let out = post_render(CHAINED.as_bytes(), offline(), Mode::Offline, &judge("generic-veth"));
+    let audit = |value| patching("/data/policy-audit-mode", value);
+    let out = post_render(CHAINED.as_bytes(), offline(), Mode::Offline, &audit("true"));
     let text = String::from_utf8(out.stdout.unwrap()).unwrap();
-    assert!(text.starts_with("---\n# Source: cilium/templates/cilium-configmap.yaml\napiVersion: v1\n"), "{text}");
-    assert!(out.report.ends_with("allowed: 1 document, 1 rule holds, 1 patch\n"), "{}", out.report);
-    let out = post_render(CHAINED.as_bytes(), offline(), Mode::Offline, &judge("none"));
+    assert_eq!(text, CHAINED.replace("\ndata:\n", "\ndata:\n  policy-audit-mode: \"true\"\n"));
+    assert!(out.report.ends_with("allowed: 1 document, 2 rules hold, 1 patch\n"), "{}", out.report);
+    let out = post_render(CHAINED.as_bytes(), offline(), Mode::Offline, &audit("false"));
     assert_eq!((out.stdout, out.exit), (None, ExitCode::Denied), "the patch breaks what another rule wants");
+}
+
+#[test]
+fn a_patch_of_anything_else_is_refused_with_the_value_to_set() {
+    let out = post_render(CHAINED.as_bytes(), offline(), Mode::Offline, &patching("/data/routing-mode", "native"));
+    assert_eq!((out.stdout, out.exit), (None, ExitCode::CouldNotJudge));
+    assert_eq!(
+        out.report,
+        "ovncilium: a policy wants to change the chart and cannot\n\n  document 0 (cilium/templates/cilium-configmap.yaml), \
+         line 2: `chart-chaining` may not patch `/data/routing-mode`: it is no key of the list: cluster-pool-ipv4-mask-size, \
+         devices, enable-identity-mark, enable-ipv6-masquerade, enable-policy, policy-audit-mode\n\n\
+         could not judge: Helm was given nothing, nothing was installed or changed (exit code 4)\n\
+         next: --set routingMode=native; then `chart-chaining` has nothing to patch\n"
+    );
 }
 
 #[test]

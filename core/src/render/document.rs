@@ -30,7 +30,8 @@ pub struct Document {
     stream: Arc<str>,
     range: Range<usize>,
     first_line: u32,
-    composed: Arc<Composed>,
+    value: Arc<Value>,
+    duplicates: Arc<[DuplicateKey]>,
 }
 
 /// One Kubernetes object: the document itself, or an item of a list.
@@ -89,8 +90,8 @@ impl Document {
             column: error.column,
             message: error.message,
         })?;
-        let value = &composed.value;
-        let found = match value {
+        let Composed { value, duplicates, .. } = composed;
+        let found = match &value {
             Value::Object(_) => None,
             Value::Null => return Ok(None),
             Value::Array(_) => Some("list"),
@@ -103,7 +104,7 @@ impl Document {
             let line = chunk.line + u32::try_from(blank).unwrap_or(u32::MAX);
             return Err(RenderError::NotAnObject { origin: origin(line), found });
         }
-        let own = |pointer| text_at(value, pointer).map(str::to_owned);
+        let own = |pointer| text_at(&value, pointer).map(str::to_owned);
         let annotation = value.pointer("/metadata/annotations").and_then(|a| a.get(HELM4_FILENAME));
         Ok(Some(Self {
             index,
@@ -115,7 +116,8 @@ impl Document {
             stream: Arc::clone(stream),
             range: chunk.range,
             first_line: chunk.line,
-            composed: Arc::new(composed),
+            value: Arc::new(value),
+            duplicates: duplicates.into(),
         }))
     }
 
@@ -139,18 +141,23 @@ impl Document {
     /// # Errors
     /// Why it cannot be read, with line and column in the stream.
     pub fn value(&self) -> Result<&Value, String> {
-        Ok(&self.composed.value)
+        Ok(&self.value)
+    }
+
+    /// The value of [`Document::value`], shared.
+    pub fn shared(&self) -> Arc<Value> {
+        Arc::clone(&self.value)
     }
 
     /// Keys written twice in one mapping. Helm takes the last one without a word.
     pub fn duplicate_keys(&self) -> &[DuplicateKey] {
-        &self.composed.duplicates
+        &self.duplicates
     }
 
     /// The objects in the document: itself, or the items of a list. Like kubectl, a list is whatever has an
     /// array `items` at its top, whatever its kind.
     pub fn objects(&self) -> Vec<Object<'_>> {
-        let value = &self.composed.value;
+        let value = &*self.value;
         let Some(items) = value.get("items").and_then(Value::as_array) else {
             return vec![Object {
                 item: None,
@@ -179,7 +186,7 @@ impl Document {
 
     /// Whether Helm runs it as a hook (annotation `helm.sh/hook`). Only Helm 4 shows hooks to a post-renderer.
     pub fn is_hook(&self) -> bool {
-        self.composed.value.pointer("/metadata/annotations/helm.sh~1hook").is_some()
+        self.value.pointer("/metadata/annotations/helm.sh~1hook").is_some()
     }
 
     /// Line of the value at a JSON pointer, in the stream, from 1; of the nearest value above it when it is

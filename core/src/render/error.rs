@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Refusal;
+
 /// Where in a stream: the document, the template it came from, the line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
@@ -70,6 +72,16 @@ pub enum RenderError {
         /// How many there are.
         documents: usize,
     },
+    /// A patch of something that no policy may patch.
+    #[error("{origin}: `{by}` {refusal}")]
+    NotPatchable {
+        /// Where.
+        origin: Origin,
+        /// Who patches.
+        by: String,
+        /// What it wants, why not, and what to do instead.
+        refusal: Box<Refusal>,
+    },
     /// A patch that does not apply.
     #[error("{origin}: the patch of `{by}` does not apply: {message}")]
     Patch {
@@ -77,7 +89,7 @@ pub enum RenderError {
         origin: Origin,
         /// Who patches.
         by: String,
-        /// What json-patch says.
+        /// Why not.
         message: String,
     },
     /// Two patches of the same value.
@@ -102,6 +114,7 @@ impl RenderError {
             Self::NotUtf8 { line, .. } | Self::Separator { line, .. } => *line = file_line(*line),
             Self::Yaml { origin, .. }
             | Self::NotAnObject { origin, .. }
+            | Self::NotPatchable { origin, .. }
             | Self::Patch { origin, .. }
             | Self::Overlap { origin, .. } => origin.line = file_line(origin.line),
             Self::NoSuchDocument { .. } => {}

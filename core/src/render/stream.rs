@@ -63,6 +63,23 @@ impl Stream {
         self.text.trim_start_matches('\u{feff}').trim().is_empty()
     }
 
+    /// The tag of the agent's image without a `v`, `1.18.12`; a digest or a registry's port do not count.
+    pub fn cilium_version(&self) -> Option<&str> {
+        let objects = self.documents.iter().flat_map(Document::objects);
+        let agent = objects.filter(|object| object.kind == "DaemonSet" && object.name == "cilium");
+        let containers = agent.filter_map(|object| object.value.pointer("/spec/template/spec/containers")?.as_array());
+        let mut named = containers.flatten().filter(|c| c.get("name").is_some_and(|name| name == "cilium-agent"));
+        let image = named.next()?.get("image")?.as_str()?.split('@').next()?;
+        let tag = image.rsplit('/').next()?.split_once(':')?.1;
+        let version = tag.strip_prefix('v').unwrap_or(tag);
+        version.starts_with(|c: char| c.is_ascii_digit()).then_some(version)
+    }
+
+    /// The minor of Cilium 1 that [`Stream::cilium_version`] tells.
+    pub(super) fn cilium_minor(&self) -> Option<u64> {
+        self.cilium_version()?.strip_prefix("1.")?.split('.').next()?.parse().ok()
+    }
+
     /// Who wrote it, as far as it shows.
     pub fn dialect(&self) -> Dialect {
         let annotated = |document: &Document| {

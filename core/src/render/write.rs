@@ -1,10 +1,6 @@
-//! Writes a stream back: untouched documents byte for byte, patched ones with only their patched scalars changed where that is
-//! possible.
+//! Writes a stream back byte for byte, but for the lines that a patch changes.
 
-use serde_json::Value;
-
-use super::document::HELM4_FILENAME;
-use super::{Document, RenderError, Stream, compose, edit, split};
+use super::{Document, RenderError, Stream, edit, patchable};
 
 /// What Helm 4 gets for a stream without a byte of content: it takes empty output for an error.
 const EMPTY: &[u8] = b"# ovncilium: empty stream\n";
@@ -21,13 +17,12 @@ pub struct DocumentPatch {
 }
 
 impl Stream {
-    /// The stream with patches applied in order. Documents without one keep every byte. Where patches only replace scalars
-    /// that are written on one line, nothing but these scalars changes; else the document is written anew behind its
-    /// leading comments. Helm 4's annotation is kept. A blank stream becomes one comment line.
+    /// The stream with patches applied in order. A patch changes the value on its line, in the quotes that are there, or adds a
+    /// line where the key is absent; every other byte stays. A blank stream becomes one comment line.
     ///
     /// # Errors
-    /// A patch that does not apply, names a document that is not there, or touches a value that a patch of
-    /// somebody else touches.
+    /// A patch that names a document that is not there, a place that is not of [`PATCHABLE`](super::PATCHABLE) or a value that a
+    /// patch of somebody else touches, does not apply, or touches a value that does not stand alone on one line.
     pub fn write(&self, patches: &[DocumentPatch]) -> Result<Vec<u8>, RenderError> {
         if let Some(lost) = patches.iter().find(|patch| self.document(patch.document).is_none()) {
             let documents = self.documents().len();
@@ -46,60 +41,29 @@ impl Stream {
             }
             let range = document.range();
             out.extend_from_slice(&self.text.as_bytes()[copied..range.start]);
-            out.extend_from_slice(patched(document, &mine)?.as_bytes());
+            out.extend_from_slice(self.patched(document, &mine)?.as_bytes());
             copied = range.end;
         }
         out.extend_from_slice(&self.text.as_bytes()[copied..]);
         Ok(out)
     }
-}
 
-fn patched(document: &Document, patches: &[&DocumentPatch]) -> Result<String, RenderError> {
-    let origin = || document.origin();
-    overlap(document, patches)?;
-    let unpatchable = |message| RenderError::Patch { origin: origin(), by: patches[0].by.clone(), message };
-    let before = document.value().map_err(unpatchable)?;
-    let mut value = before.clone();
-    for patch in patches {
-        json_patch::patch(&mut value, &patch.patch.0).map_err(|error| RenderError::Patch {
-            origin: origin(),
-            by: patch.by.clone(),
-            message: error.to_string(),
-        })?;
-    }
-    if !value.is_object() {
-        return Err(unpatchable("the result is no object".to_owned()));
-    }
-    keep_filename(before, &mut value);
-    let operations: Vec<_> = patches.iter().flat_map(|patch| &patch.patch.0).collect();
-    if let Some(text) = edit::edit(document.text(), &operations, &value) {
-        return Ok(text);
-    }
-    let yaml = serde_saphyr::to_string(&value).map_err(|error| unpatchable(error.to_string()))?;
-    let mut text = split::leading(document.text()).to_owned();
-    text.push_str(&yaml);
-    if !text.ends_with('\n') {
-        text.push('\n');
-    }
-    let whole = split::split(&text).is_ok_and(|chunks| chunks.len() == 1);
-    let same = whole && compose::compose(&text, 1, false).is_ok_and(|read| read.value == value);
-    if same { Ok(text) } else { Err(unpatchable("written anew, the document would mean something else".to_owned())) }
-}
-
-/// Helm 4 names a document without the annotation `generated-by-postrender-N.yaml`.
-fn keep_filename(before: &Value, after: &mut Value) {
-    let filename = before.pointer("/metadata/annotations").and_then(|a| a.get(HELM4_FILENAME));
-    let (Some(filename), Some(root)) = (filename, after.as_object_mut()) else { return };
-    let mut at = root;
-    for key in ["metadata", "annotations"] {
-        let child = at.entry(key).or_insert_with(|| Value::Object(serde_json::Map::new()));
-        if !child.is_object() {
-            *child = Value::Object(serde_json::Map::new());
+    fn patched(&self, document: &Document, patches: &[&DocumentPatch]) -> Result<String, RenderError> {
+        overlap(document, patches)?;
+        let failed = |patch: &DocumentPatch, message| {
+            let by = patch.by.clone();
+            RenderError::Patch { origin: document.origin(), by, message }
+        };
+        let mut wanted = document.value().map_err(|message| failed(patches[0], message))?.clone();
+        for patch in patches {
+            if let Some(refusal) = patch.patch.0.iter().find_map(|one| patchable::refusal(self, document, one)) {
+                return Err(RenderError::NotPatchable { origin: document.origin(), by: patch.by.clone(), refusal });
+            }
+            json_patch::patch(&mut wanted, &patch.patch.0).map_err(|error| failed(patch, error.to_string()))?;
         }
-        let Some(map) = child.as_object_mut() else { return };
-        at = map;
+        let operations: Vec<_> = patches.iter().flat_map(|patch| &patch.patch.0).collect();
+        edit::edit(document.text(), &operations, &wanted).map_err(|message| failed(patches[0], message))
     }
-    at.insert(HELM4_FILENAME.to_owned(), filename.clone());
 }
 
 /// JSON pointers that an operation changes; tests change nothing.

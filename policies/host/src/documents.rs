@@ -1,6 +1,8 @@
 //! Documents as modules see them: selected by their headers, with Secrets masked.
 
-use ovncilium_core::render::Stream;
+use std::sync::Arc;
+
+use ovncilium_core::render::{Document, Stream};
 use serde_json::{Map, Value};
 
 use crate::bindings::ovncilium::policy::types::Selector;
@@ -32,7 +34,7 @@ pub trait DocumentSource {
     ///
     /// # Errors
     /// Why it cannot be read.
-    fn value(&self, index: u32) -> Result<&Value, String>;
+    fn value(&self, index: u32) -> Result<Arc<Value>, String>;
 }
 
 impl DocumentSource for Stream {
@@ -50,8 +52,8 @@ impl DocumentSource for Stream {
         })
     }
 
-    fn value(&self, index: u32) -> Result<&Value, String> {
-        self.document(index).ok_or_else(|| format!("the stream has no document {index}"))?.value()
+    fn value(&self, index: u32) -> Result<Arc<Value>, String> {
+        self.document(index).map(Document::shared).ok_or_else(|| format!("the stream has no document {index}"))
     }
 }
 
@@ -89,10 +91,11 @@ fn selects(selector: &Selector, api_version: &str, kind: &str, namespace: Option
 /// What stands for a Secret's value.
 const MASK: &str = "masked";
 
-/// The document without the values of Secrets: its own, and those of its items.
-pub(crate) fn masked(value: &Value) -> Value {
-    let mut value = value.clone();
-    mask(&mut value, false);
+/// The document without the values of Secrets: its own, and those of its items. One that holds none is shared, not copied.
+pub(crate) fn masked(mut value: Arc<Value>) -> Arc<Value> {
+    if value.get("items").is_some() || value.get("kind").is_some_and(|kind| kind == "Secret") {
+        mask(Arc::make_mut(&mut value), false);
+    }
     value
 }
 
@@ -134,9 +137,11 @@ mod tests {
         let list = json!({"kind": "SecretList", "items": [{"data": {"c": "eA=="}}]});
         let mixed = json!({"kind": "List", "items": [secret, {"kind": "ConfigMap", "data": {"d": "kept"}}]});
         for value in [&secret, &list, &mixed] {
-            let text = masked(value).to_string();
+            let whole = Arc::new(value.clone());
+            let text = masked(Arc::clone(&whole)).to_string();
             assert!(!text.contains("eA==") && !text.contains("\"y\""), "{text}");
+            assert_eq!(*whole, *value, "what others read stays whole");
         }
-        assert!(masked(&mixed).to_string().contains("kept"));
+        assert!(masked(mixed.into()).to_string().contains("kept"));
     }
 }

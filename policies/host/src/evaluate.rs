@@ -225,7 +225,7 @@ impl Run<'_> {
             let Some(header) = source.header(index) else { break };
             let whole = documents::selected(&info.selectors, source, index).then(|| {
                 selected.push(index);
-                let read = || source.value(index).map(|value| Arc::new(documents::masked(value)));
+                let read = || source.value(index).map(documents::masked);
                 self.values.entry(index).or_insert_with(read).clone()
             });
             values.push(DocumentValue {

@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use crate::version::Version;
-use crate::{Context, FactError, Finding, Selector};
+use crate::{Context, Finding, Selector};
 
 /// What of Cilium is in a stream.
 #[derive(Debug, Default)]
@@ -77,51 +78,36 @@ pub fn selectors() -> [Selector; 5] {
 /// # Errors
 /// When a document that may hold one cannot be read.
 pub fn find(context: &Context<'_>) -> Result<Stream, String> {
-    let unread = |index: usize, error: FactError| format!("document {index} cannot be read: {error}");
     let mut stream = Stream::default();
     let mut version = None;
     let mut exclusive_hook = false;
     let kinds = context.documents.kinds().map_err(|error| error.to_string())?;
     for (at, kind) in kinds.iter().enumerate() {
         let index = u32::try_from(at).unwrap_or(u32::MAX);
-        let objects: Vec<(String, Value)> = match kind.as_str() {
-            "ConfigMap" | "DaemonSet" => {
-                let name: Option<String> = context.documents.get(index, "/metadata/name").map_err(|e| unread(at, e))?;
-                if kind == "ConfigMap" && name.as_deref() != Some("cilium-config") {
-                    continue;
-                }
-                let object = context.documents.get(index, "").map_err(|error| unread(at, error))?;
-                object.map(|object| (String::new(), object)).into_iter().collect()
-            }
-            "List" | "ConfigMapList" | "DaemonSetList" => match context.documents.get::<Vec<Value>>(index, "/items") {
-                Ok(items) => {
-                    let items = items.unwrap_or_default().into_iter().enumerate();
-                    items.map(|(item, object)| (format!("/items/{item}"), object)).collect()
-                }
-                Err(error) => return Err(unread(at, error)),
-            },
-            _ => continue,
-        };
-        let of_list = kind.strip_suffix("List").unwrap_or(kind);
-        for (place, object) in objects {
-            let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
-            match (text("/kind").unwrap_or(of_list), text("/metadata/name").unwrap_or_default()) {
-                ("ConfigMap", "cilium-config") => {
-                    let namespace = text("/metadata/namespace").map(|n| format!("{n}/")).unwrap_or_default();
-                    let data = object.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
+        for object in objects(context, index, kind)? {
+            let name = object.text("/metadata/name")?.unwrap_or_default();
+            match object.kind()?.as_str() {
+                "ConfigMap" if name == "cilium-config" => {
+                    let namespace = object.text("/metadata/namespace")?.map(|n| format!("{n}/")).unwrap_or_default();
+                    let data = match object.get("/data")? {
+                        Some(Value::Object(data)) => data.into_iter().collect(),
+                        _ => BTreeMap::new(),
+                    };
                     stream.configs.push(CiliumConfig {
                         document: index,
-                        at: place,
                         subject: format!("configmap {namespace}cilium-config"),
                         version: None,
                         exclusive_hook: false,
-                        data: data.into_iter().collect(),
+                        data,
+                        at: object.at,
                     });
                 }
-                ("DaemonSet", name) if is_agent(name, &object) => {
+                "DaemonSet" if is_agent(&name, &object)? => {
                     stream.agent = Some(index);
-                    version = version.or_else(|| agent_version(&object));
-                    exclusive_hook |= hook_words(&object).any(|word| word.contains("--cni-exclusive=true"));
+                    for container in object.containers()? {
+                        version = version.or_else(|| agent_version(&container.image?));
+                        exclusive_hook |= container.hook.iter().any(|word| word.contains("--cni-exclusive=true"));
+                    }
                 }
                 _ => {}
             }
@@ -134,21 +120,82 @@ pub fn find(context: &Context<'_>) -> Result<Stream, String> {
     Ok(stream)
 }
 
-fn is_agent(name: &str, object: &Value) -> bool {
-    let labels = ["/metadata/labels/k8s-app", "/spec/template/metadata/labels/k8s-app"];
-    name == "cilium" || labels.iter().any(|label| object.pointer(label).and_then(Value::as_str) == Some("cilium"))
+/// An object of the stream. Only what is asked for crosses from the host: a DaemonSet is long, and most of it does not matter here.
+struct Object<'c> {
+    context: &'c Context<'c>,
+    document: u32,
+    /// Pointer to it in the document: empty, or `/items/3`.
+    at: String,
+    /// What it is when it does not say.
+    of_list: &'c str,
 }
 
-/// What the agent's containers run once they have started: `/cni-install.sh --cni-exclusive=true` up to 1.13.
-fn hook_words(object: &Value) -> impl Iterator<Item = &str> {
-    let containers = object.pointer("/spec/template/spec/containers").and_then(Value::as_array).into_iter().flatten();
-    let commands = containers.filter_map(|c| c.pointer("/lifecycle/postStart/exec/command")?.as_array());
-    commands.flatten().filter_map(Value::as_str)
+/// What of a container tells the agent's version and what runs when it has started: `/cni-install.sh --cni-exclusive=true` up to 1.13.
+struct Container {
+    image: Option<String>,
+    hook: Vec<String>,
+}
+
+/// The objects of a document that may matter.
+fn objects<'c>(context: &'c Context<'c>, document: u32, kind: &'c str) -> Result<Vec<Object<'c>>, String> {
+    let object = |at: String| Object { context, document, at, of_list: kind.strip_suffix("List").unwrap_or(kind) };
+    match kind {
+        "ConfigMap" | "DaemonSet" => Ok(vec![object(String::new())]),
+        "List" | "ConfigMapList" | "DaemonSetList" => {
+            let items: Option<Vec<IgnoredAny>> = object(String::new()).read("/items")?;
+            Ok((0..items.map_or(0, |items| items.len())).map(|item| object(format!("/items/{item}"))).collect())
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+impl Object<'_> {
+    fn read<T: DeserializeOwned>(&self, pointer: &str) -> Result<Option<T>, String> {
+        let found = self.context.documents.get(self.document, &format!("{}{pointer}", self.at));
+        found.map_err(|error| format!("document {} cannot be read: {error}", self.document))
+    }
+
+    fn get(&self, pointer: &str) -> Result<Option<Value>, String> {
+        self.read(pointer)
+    }
+
+    /// A text; what is of another shape is none.
+    fn text(&self, pointer: &str) -> Result<Option<String>, String> {
+        Ok(match self.get(pointer)? {
+            Some(Value::String(text)) => Some(text),
+            _ => None,
+        })
+    }
+
+    fn kind(&self) -> Result<String, String> {
+        Ok(self.text("/kind")?.unwrap_or_else(|| self.of_list.to_owned()))
+    }
+
+    fn containers(&self) -> Result<Vec<Container>, String> {
+        let mut containers = Vec::new();
+        loop {
+            let at = format!("/spec/template/spec/containers/{}", containers.len());
+            let image = self.text(&format!("{at}/image"))?;
+            if image.is_none() && self.get(&format!("{at}/name"))?.is_none() {
+                return Ok(containers);
+            }
+            let hook = match self.get(&format!("{at}/lifecycle/postStart/exec/command"))? {
+                Some(Value::Array(words)) => {
+                    words.into_iter().filter_map(|word| word.as_str().map(str::to_owned)).collect()
+                }
+                _ => Vec::new(),
+            };
+            containers.push(Container { image, hook });
+        }
+    }
+}
+
+fn is_agent(name: &str, object: &Object<'_>) -> Result<bool, String> {
+    let labelled = |at: &str| Ok::<_, String>(object.text(at)?.as_deref() == Some("cilium"));
+    Ok(name == "cilium" || labelled("/metadata/labels/k8s-app")? || labelled("/spec/template/metadata/labels/k8s-app")?)
 }
 
 /// `quay.io/cilium/cilium:v1.18.2@sha256:…` is 1.18.2.
-fn agent_version(object: &Value) -> Option<Version> {
-    let containers = object.pointer("/spec/template/spec/containers")?.as_array()?;
-    let images = containers.iter().filter_map(|container| container.get("image")?.as_str());
-    images.filter_map(|image| image.split('@').next()?.rsplit_once(':')).find_map(|(_, tag)| Version::parse(tag))
+fn agent_version(image: &str) -> Option<Version> {
+    Version::parse(image.split('@').next()?.rsplit_once(':')?.1)
 }

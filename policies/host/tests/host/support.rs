@@ -1,6 +1,7 @@
 //! Facts and documents for tests.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use ovncilium_core::facts::{self, Facts, Source, Subject};
@@ -157,8 +158,8 @@ impl DocumentSource for Values {
         })
     }
 
-    fn value(&self, index: u32) -> Result<&Value, String> {
-        self.0.get(index as usize).ok_or_else(|| "not there".to_owned())
+    fn value(&self, index: u32) -> Result<Arc<Value>, String> {
+        self.0.get(index as usize).cloned().map(Arc::new).ok_or_else(|| "not there".to_owned())
     }
 }
 
