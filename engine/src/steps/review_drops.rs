@@ -27,7 +27,9 @@ impl Work for ReviewDrops {
             let Some(image) = agent_image(cx)? else {
                 return Ok(Look::Blocked("the DaemonSet cilium is gone, so its agents cannot be asked".to_owned()));
             };
-            return Ok(Look::Act(json!({ "pod": name, "node": node, "image": image })));
+            // Why it is asked again is what a person must know when it is not met in the end.
+            let after = cx.recorded().get("again").unwrap_or(&Value::Null);
+            return Ok(Look::Act(json!({ "pod": name, "node": node, "image": image, "after": after })));
         };
         if is_leaving(&pod) {
             return Ok(Look::wait("an older look ends"));
