@@ -231,6 +231,12 @@ fn observe_that_could_not_ask_is_no_answer() {
     assert_eq!(observed("exit 127").0, 1);
     assert_eq!(observed("exit 0").0, 1, "it ended before its time");
     assert_eq!(observed("exec tail -f /dev/null"), (0, "audited 0\n".to_owned()), "nothing was seen");
+    let warning = "echo 'level=WARN msg=\"Hubble CLI version is lower than Hubble Server\"' >&2";
+    assert_eq!(
+        observed(&format!("{warning}; exec tail -f /dev/null")),
+        (0, "audited 0\n".to_owned()),
+        "a warning is no flow"
+    );
     let (code, text) = observed("echo 'Nov 25 05:00:00.100 [n1]: a -> b AUDITED'; exec tail -f /dev/null");
     assert_eq!(code, 1);
     assert!(text.starts_with("hubble wrote what is not understood: Nov 25"), "{text}");
