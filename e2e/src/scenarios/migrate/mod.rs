@@ -39,6 +39,8 @@ pub(super) const SCENARIO: Scenario = Scenario {
 
 const VALUES: &str = include_str!("../../../fixtures/lab/cilium-values.yaml");
 const RUN: Duration = Duration::from_secs(900);
+/// How often a paused run is tried again.
+const TRIES: usize = 6;
 /// How long two answers may be apart when nothing happens: ten questions and the patience of one.
 const STILL: u128 = 2_000;
 
@@ -100,23 +102,37 @@ impl Stage {
         let leave: Vec<String> = town::LEFT.iter().map(|pod| format!("--leave={pod}")).collect();
         let mut args = vec!["migrate", "--yes", "--soak", "0", "--chart", &self.chart, "--values", &self.values];
         args.extend(leave.iter().map(String::as_str));
-        let migrated = self.part(tests, "migrate", "migrates", || self.run(&args, 0));
-        let Some(migrated) = migrated else {
+        let stopped = self.part(tests, "review", "stops_before_it_would_drop_what_nodes_send", || {
+            self.call(&args)?.run()?.ended_with(&[5])?.names(&["172.30.0.2", "kubelet", "shop/db-"]).map(drop)
+        });
+        let migrated = self.part(tests, "enforce", "goes_on_when_the_policy_lets_nodes_in", || {
+            Town::let_nodes_in(self.lab.control_plane.api(), true)?;
+            self.go_on(&args)
+        });
+        let (Some(stopped), Some(mut migrated)) = (stopped, migrated) else {
             self.judge(tests, &parts);
             return;
         };
         self.is_chained(tests);
+        migrated.log.0 = stopped.log.0;
+        parts.push(stopped);
         self.prove_from_the_log(tests, &migrated);
         parts.push(migrated);
         parts.extend(self.part(tests, "chained", "stays_chained", || self.stays()));
         tests.run("a_node_port_of_a_pod_from_before_leaves_no_rule", || self.door_is_made_again());
         let back = self.part(tests, "rollback", "rolls_back", || self.run(&["rollback", "--yes"], 7));
         if back.is_some() {
-            tests.run("objects_are_as_before", || self.objects_are(&before));
+            tests.run("objects_are_as_before", || {
+                Town::let_nodes_in(self.lab.control_plane.api(), false)?;
+                self.objects_are(&before)
+            });
             tests.run("nodes_are_as_before", || self.nodes_are(&before));
         }
         parts.extend(back);
-        let again = self.part(tests, "again", "migrates_again", || self.run(&args, 0));
+        let again = self.part(tests, "again", "migrates_again", || {
+            Town::let_nodes_in(self.lab.control_plane.api(), true)?;
+            self.run(&args, 0)
+        });
         if again.is_some() {
             self.is_chained(tests);
         }
@@ -132,6 +148,20 @@ impl Stage {
     fn run(&self, args: &[&str], code: i32) -> Result<()> {
         let output: Output = self.call(args)?.run()?;
         output.ended_with(&[code]).map(drop)
+    }
+
+    /// Goes on until nothing is left of what Hubble remembers from before the policy was changed.
+    fn go_on(&self, args: &[&str]) -> Result<()> {
+        let mut last = None;
+        for _ in 0..TRIES {
+            std::thread::sleep(Duration::from_secs(20));
+            let output = self.call(args)?.run()?.ended_with(&[0, 5])?;
+            if output.code == Some(0) {
+                return Ok(());
+            }
+            last = Some(output.said());
+        }
+        Err(Error::Expectation(format!("paused {TRIES} times: {}", last.unwrap_or_default())))
     }
 
     /// One part of the story: what happened while `test` ran.

@@ -124,6 +124,16 @@ impl Town {
         ]
     }
 
+    /// Whether the policy of the databases lets in what comes from no pod: nodes, whose packets lose their mark in the userspace datapath.
+    pub(super) fn let_nodes_in(api: &Api, open: bool) -> Result<()> {
+        let mut from = vec![json!({ "podSelector": { "matchLabels": { "app": "client" } } })];
+        if open {
+            from.push(json!({ "ipBlock": { "cidr": "0.0.0.0/0", "except": ["10.16.0.0/16"] } }));
+        }
+        let path = format!("/apis/networking.k8s.io/v1/namespaces/{NAMESPACE}/networkpolicies/db");
+        api.merge(&path, &json!({ "spec": { "ingress": [{ "from": from }] } })).map(drop)
+    }
+
     /// A pod that answers with its name, and that the kubelet probes.
     fn server(&self) -> Value {
         let mut pod = self.pod(&["serve", &PORT.to_string(), "$(NAME)"], "metadata.name");
