@@ -316,9 +316,9 @@ pub struct PostRender {
     /// Where a refusal is written besides stderr
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Policies of the run that calls us
+    /// Policies and choices of the run that calls us
     #[arg(long, value_name = "FILE", hide = true)]
-    pub sources: Option<PathBuf>,
+    pub run: Option<PathBuf>,
     /// The helm of the run that calls us
     #[arg(long, value_name = "PATH", hide = true)]
     pub helm: Option<PathBuf>,

@@ -43,6 +43,17 @@ pub enum Known<T> {
     Unknown(String),
 }
 
+impl Facts {
+    /// Pods (`namespace/name`) that their operator has accepted as unmanaged no longer count as such.
+    pub fn accept_unmanaged(&mut self, accepted: &[String]) {
+        let Known::Known(cilium) = &self.cilium.value else { return };
+        let Known::Known(workloads) = &mut self.workloads.value else { return };
+        if !accepted.is_empty() && workloads.unmanaged.is_some() {
+            workloads.unmanaged = Some(derive::unmanaged_but(workloads, cilium, accepted));
+        }
+    }
+}
+
 impl<T> Known<T> {
     /// The value, if it is known.
     pub fn known(&self) -> Option<&T> {

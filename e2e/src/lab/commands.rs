@@ -93,6 +93,8 @@ pub(crate) fn play_inside(scenario: &'static str, tools: &Tools, out: &mut dyn W
             .tempdir_in(tools::cache_dir()?)
             .map_err(Error::io("create a directory in", tools::cache_dir()?))?;
         stock.write(state.path())?;
+        let mut state = state;
+        state.disable_cleanup(env::var_os("OVNCILIUM_E2E_KEEP").is_some_and(|value| value == "1"));
         Ok(state)
     });
     let Some(state) = played else { return tests.finish() };

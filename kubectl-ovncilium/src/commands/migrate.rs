@@ -59,7 +59,8 @@ fn begin(args: &Migrate, access: &Access, cluster: &KubeCluster, collected: Fact
     let saved = args.plan.as_deref().map(plan::read).transpose()?;
     let (chart_args, choose) = asked(args, saved.as_ref());
     let own_values = chart::own_values(&args.choose.values)?;
-    let charts = chart::helm_for(&chart_args, own_values, Some(access), Some(&sources))?;
+    let run = policies::OfRun { sources: sources.clone(), leave: choose.leave.clone() };
+    let charts = chart::helm_for(&chart_args, own_values, Some(access), Some(&run))?;
     let now = Timestamp::now();
     if let Some(saved) = &saved {
         must_fit(saved, &*charts, &collected)?;
@@ -184,7 +185,8 @@ fn resume(
         None => policies::Sources::default(),
     };
     let own_values = chart::own_values(&args.choose.values)?;
-    let charts = travelled_chart(&store, header, &args.chart, own_values, access, Some(&sources))?;
+    let run = policies::OfRun { sources: sources.clone(), leave: plan.settings.leave.clone() };
+    let charts = travelled_chart(&store, header, &args.chart, own_values, access, Some(&run))?;
     let catalog = sources.catalog()?;
     same_modules(&plan, &catalog)?;
     ui::say(&PlanReport::new(&plan).text(&ui::Colour));
@@ -199,11 +201,11 @@ pub fn travelled_chart(
     args: &crate::cli::Chart,
     own_values: Value,
     access: &Access,
-    sources: Option<&policies::Sources>,
+    run: Option<&policies::OfRun>,
 ) -> Result<chart::Helm, Failure> {
     match store.attachment(header, CHART)? {
-        Some(archive) => chart::helm_with(&archive, own_values, args.helm.as_deref(), access, sources),
-        None => chart::helm_for(args, own_values, Some(access), sources),
+        Some(archive) => chart::helm_with(&archive, own_values, args.helm.as_deref(), access, run),
+        None => chart::helm_for(args, own_values, Some(access), run),
     }
 }
 

@@ -19,12 +19,12 @@ use crate::input::{connection as connect, facts, files, policies};
 
 /// Judge the stream on stdin.
 pub fn run(args: &PostRender, connection: &Connection) -> ExitCode {
-    let sources = match &args.sources {
-        Some(file) => read_sources(file),
-        None => policies::Sources::read(&args.policies),
+    let of_run = match &args.run {
+        Some(file) => read_run(file),
+        None => policies::Sources::read(&args.policies).map(|sources| policies::OfRun { sources, leave: Vec::new() }),
     };
-    let catalog = match sources.and_then(|sources| sources.catalog()) {
-        Ok(catalog) => catalog,
+    let (catalog, leave) = match of_run.and_then(|run| Ok((run.sources.catalog()?, run.leave))) {
+        Ok(both) => both,
         Err(failure) => {
             let stderr = std::io::stderr();
             let report = args.report.as_deref();
@@ -53,7 +53,7 @@ pub fn run(args: &PostRender, connection: &Connection) -> ExitCode {
         report: args.report.clone(),
     };
     let now = Timestamp::now();
-    let source = Real { connection, helm: args.helm.as_deref() };
+    let source = Real { connection, helm: args.helm.as_deref(), leave };
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     let mut streams = Streams { stdin: &mut stdin.lock(), stdout: &mut stdout.lock(), stderr: &mut stderr.lock() };
     post_render(
@@ -65,7 +65,7 @@ pub fn run(args: &PostRender, connection: &Connection) -> ExitCode {
     )
 }
 
-fn read_sources(file: &Path) -> Result<policies::Sources, Failure> {
+fn read_run(file: &Path) -> Result<policies::OfRun, Failure> {
     serde_json::from_slice(&files::read(file)?).map_err(|error| Failure::of(ExitCode::Usage, &error, None))
 }
 
@@ -73,6 +73,8 @@ fn read_sources(file: &Path) -> Result<policies::Sources, Failure> {
 struct Real<'a> {
     connection: &'a Connection,
     helm: Option<&'a Path>,
+    /// Pods that a run leaves without endpoint, since its operator said so.
+    leave: Vec<String>,
 }
 
 impl From<Failure> for Trouble {
@@ -109,7 +111,9 @@ impl FactsSource for Real<'_> {
         }
         let access = flags.open().map_err(Failure::from)?;
         let cluster = KubeCluster::connect(&access).map_err(Failure::from)?;
-        Ok(facts::collect(&cluster, &access, self.helm, facts::RELEASE_NAMESPACE)?)
+        let mut facts = facts::collect(&cluster, &access, self.helm, facts::RELEASE_NAMESPACE)?;
+        facts.accept_unmanaged(&self.leave);
+        Ok(facts)
     }
 
     fn now(&self) -> Timestamp {

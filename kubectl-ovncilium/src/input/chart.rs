@@ -12,7 +12,7 @@ use ovncilium_core::{ExitCode, NextStep};
 use ovncilium_engine::Charts;
 use serde_json::Value;
 
-use super::policies::Sources;
+use super::policies::OfRun;
 use crate::cli::Chart;
 use crate::failure::Failure;
 
@@ -31,7 +31,7 @@ impl std::ops::Deref for Helm {
 }
 
 /// Helm for the chart that the flags name, with the operator's own values; what it renders for a run is judged by the
-/// built-in modules and `sources`.
+/// built-in modules and those of `run`.
 ///
 /// # Errors
 /// No chart was named; no temporary directory.
@@ -39,7 +39,7 @@ pub fn helm_for(
     args: &Chart,
     own_values: Value,
     access: Option<&Access>,
-    sources: Option<&Sources>,
+    run: Option<&OfRun>,
 ) -> Result<Helm, Failure> {
     let Some(location) = &args.chart else {
         return Err(Failure::new(
@@ -49,7 +49,7 @@ pub fn helm_for(
         ));
     };
     let source = ChartSource::Location { location: location.clone(), version: args.chart_version.clone(), repo: None };
-    open_helm(source, own_values, args.helm.as_deref(), access, sources)
+    open_helm(source, own_values, args.helm.as_deref(), access, run)
 }
 
 /// As [`helm_for`], where nothing is installed.
@@ -69,10 +69,10 @@ pub fn helm_with(
     own_values: Value,
     helm: Option<&Path>,
     access: &Access,
-    sources: Option<&Sources>,
+    run: Option<&OfRun>,
 ) -> Result<Helm, Failure> {
     let source = ChartSource::Archive { location: "the recorded run".to_owned(), bytes: archive.to_vec() };
-    open_helm(source, own_values, helm, Some(access), sources)
+    open_helm(source, own_values, helm, Some(access), run)
 }
 
 fn open_helm(
@@ -80,7 +80,7 @@ fn open_helm(
     own_values: Value,
     helm: Option<&Path>,
     access: Option<&Access>,
-    sources: Option<&Sources>,
+    run: Option<&OfRun>,
 ) -> Result<Helm, Failure> {
     let mut options = HelmOptions::new(source);
     options.helm = helm.map(Path::to_owned);
@@ -91,23 +91,23 @@ fn open_helm(
         options.access = Some(access.for_helm().clone());
         options.kube_version = Some(cluster.version()?);
         options.cluster = Some(cluster);
-        options.post_renderer = Some(post_renderer(sources, helm, directory.path())?);
+        options.post_renderer = Some(post_renderer(run, helm, directory.path())?);
     }
     Ok(Helm { cli: HelmCli::new(options)?, _directory: directory })
 }
 
-/// Ourselves as the post-renderer of what a run installs; the organisation's modules go along in a private file.
-fn post_renderer(sources: Option<&Sources>, helm: Option<&Path>, directory: &Path) -> Result<PostRenderer, Failure> {
+/// Ourselves as the post-renderer of what a run installs; the organisation's modules, and the pods that it leaves, go along in a private file.
+fn post_renderer(run: Option<&OfRun>, helm: Option<&Path>, directory: &Path) -> Result<PostRenderer, Failure> {
     let executable = std::env::current_exe().map_err(|error| Failure::of(ExitCode::Internal, &error, None))?;
     // The way back must not hang on the health of what it leaves: there the documents alone are judged.
-    let mode = if sources.is_some() { "--mode=plan" } else { "--offline" };
+    let mode = if run.is_some() { "--mode=plan" } else { "--offline" };
     let mut args = vec!["post-render".to_owned(), mode.to_owned()];
     args.extend(helm.map(|helm| format!("--helm={}", helm.display())));
-    if let Some(sources) = sources {
-        let file = directory.join("policies.json");
-        let text = serde_json::to_string(sources).map_err(|error| Failure::of(ExitCode::Internal, &error, None))?;
+    if let Some(run) = run {
+        let file = directory.join("run.json");
+        let text = serde_json::to_string(run).map_err(|error| Failure::of(ExitCode::Internal, &error, None))?;
         super::files::write(&file, &text)?;
-        args.push(format!("--sources={}", file.display()));
+        args.push(format!("--run={}", file.display()));
     }
     Ok(PostRenderer { executable, args })
 }

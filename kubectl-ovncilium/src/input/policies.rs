@@ -48,6 +48,15 @@ pub struct Sources {
     directory: Option<BTreeMap<String, Bytes>>,
 }
 
+/// What a run tells the post-renderer that it has helm call.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct OfRun {
+    /// The organisation's policies.
+    pub sources: Sources,
+    /// Pods that stay without endpoint, as `namespace/name`: their operator has accepted it.
+    pub leave: Vec<String>,
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Module {
     name: String,

@@ -16,6 +16,8 @@ mod owner;
 mod services;
 mod workloads;
 
+pub(in crate::facts) use workloads::unmanaged_but;
+
 #[cfg(test)]
 mod tests;
 

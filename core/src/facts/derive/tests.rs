@@ -504,6 +504,9 @@ fn pods_without_an_endpoint_of_their_name_are_unmanaged() {
     let unmanaged = |inventory: &Inventory| facts(inventory).workloads.value.known().unwrap().unmanaged.clone();
     let found = unmanaged(&inventory).unwrap();
     assert_eq!((found.pods, found.dns), (4, vec!["coredns-abc".to_owned()]));
+    let mut accepted = facts(&inventory);
+    accepted.accept_unmanaged(&["b/web".to_owned(), "a/web".to_owned(), "a/gone".to_owned()]);
+    assert_eq!(accepted.workloads.value.known().unwrap().unmanaged.as_ref().unwrap().pods, 3);
     inventory.listings.insert(Resource::CILIUM_ENDPOINTS, Listing::Unreadable("forbidden".to_owned()));
     assert_eq!(unmanaged(&inventory), None);
 }

@@ -34,6 +34,17 @@ pub(super) fn workloads(inventory: &Inventory, cilium: Option<&Cilium>) -> Resul
     Ok(Workloads { pods, budgets, network_policies, ipv6_pods, other_interfaces, unmanaged })
 }
 
+/// The sum once more, without pods whose operator has accepted that they stay so.
+pub(in crate::facts) fn unmanaged_but(workloads: &Workloads, cilium: &Cilium, accepted: &[String]) -> Unmanaged {
+    let others: Vec<Pod> = workloads
+        .pods
+        .iter()
+        .filter(|pod| !accepted.contains(&format!("{}/{}", pod.namespace, pod.name)))
+        .cloned()
+        .collect();
+    unmanaged(&others, &cilium.endpoints)
+}
+
 /// A join of pods and endpoints, not a difference of counts.
 fn unmanaged(pods: &[Pod], endpoints: &[Endpoint]) -> Unmanaged {
     let managed: HashSet<(&str, &str)> =

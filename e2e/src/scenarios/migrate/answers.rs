@@ -76,6 +76,12 @@ impl Answers {
         self.questions.iter().filter(|one| one.failed.is_none()).count()
     }
 
+    /// When it was answered in this time.
+    pub(super) fn answered_at(&self, time: Window) -> Vec<Moment> {
+        let counts = |one: &&Question| one.failed.is_none() && (time.from..time.to).contains(&one.at);
+        self.questions.iter().filter(counts).map(|one| one.at).collect()
+    }
+
     pub(super) fn asked(&self) -> usize {
         self.questions.len()
     }

@@ -288,7 +288,7 @@ impl Stage {
             expect(without.is_empty(), || format!("{without:?}"))
         });
         let Some(answers) = tests.run("answers_are_read", || Answers::read_all(&self.town.answers)) else { return };
-        tests.run("a_stranger_is_never_answered_and_always_elsewhere", || stranger(&answers));
+        tests.run("a_stranger_is_never_answered_and_always_elsewhere", || stranger(&answers, parts));
         for line in self.table(&answers, parts).unwrap_or_default() {
             tests.note(&line);
         }
@@ -347,19 +347,31 @@ fn is_direct(one: &Answers) -> bool {
 }
 
 /// The policy lets nobody but clients reach the databases; a stranger that is answered elsewhere shows that it asked.
-fn stranger(answers: &[Answers]) -> Result<()> {
+fn stranger(answers: &[Answers], parts: &[Part]) -> Result<()> {
     let of = |target: &dyn Fn(&str) -> bool| -> Vec<&Answers> {
         answers.iter().filter(|one| one.who == "stranger" && target(&one.target)).collect()
     };
     let forbidden = of(&|target| target.starts_with("db-"));
     let allowed = of(&|target| target == "web");
     expect(forbidden.len() == 4 && allowed.len() == 2, || "not every stranger has asked".to_owned())?;
-    let got_through: Vec<_> = forbidden.iter().filter(|one| one.answered() > 0).map(|one| one.name()).collect();
-    expect(got_through.is_empty(), || format!("answered: {}", got_through.join(", ")))?;
+    let got_through: Vec<_> = forbidden.iter().filter(|one| one.answered() > 0).map(|one| told(one, parts)).collect();
+    expect(got_through.is_empty(), || got_through.join("\n"))?;
     for one in allowed {
         expect(one.answered() * 2 > one.asked(), || format!("{}: {} of {}", one.name(), one.answered(), one.asked()))?;
     }
     Ok(())
+}
+
+/// When somebody was answered, by parts of the story.
+fn told(one: &Answers, parts: &[Part]) -> String {
+    let in_part = |part: &Part| {
+        let times = one.answered_at(part.time);
+        let since = |at: &u128| format!("{} ms", at - part.time.from);
+        let (first, last) = (times.first().map(since)?, times.last().map(since)?);
+        Some(format!("in {}: {} times, from {first} to {last} after its begin", part.name, times.len()))
+    };
+    let all: Vec<String> = parts.iter().filter_map(in_part).collect();
+    format!("{} was answered {} times; {}", one.name(), one.answered(), all.join("; "))
 }
 
 /// Evictions and deletions of pods that were to be left alone.
