@@ -19,13 +19,18 @@ pub enum OwnValuesError {
         /// Namespace and name.
         release: String,
     },
+    /// They are not those that the plan was made with.
+    #[error(
+        "the plan was made with other --values than those given now; give the same, or make a new plan (after a rollback)"
+    )]
+    Others,
     /// Values were given to a plan that has none.
     #[error("--values were given, but the plan was made without any; make a new plan with them")]
     Unplanned,
     /// Helm.
     #[error(transparent)]
     Charts(#[from] ChartsError),
-    /// The chart's version is not known.
+    /// They may not be used, or the chart's version is not known.
     #[error("{0}")]
     Version(String),
 }
@@ -45,12 +50,15 @@ pub fn own_values(charts: &dyn Charts, settings: &Settings, kind: Kind) -> Resul
     if kind == Kind::Rollback {
         return kept();
     }
-    let given = own::without_ours(charts.own_values(), settings).map_err(version)?;
+    let given =
+        own::checked(charts.own_values(), settings).map_err(|error| OwnValuesError::Version(error.to_string()))?;
     let Some(planned) = settings.own_values else {
         return if given.is_null() { Ok(Value::Null) } else { Err(OwnValuesError::Unplanned) };
     };
-    if own::digest(&given) == Some(planned) {
-        return Ok(given);
+    match own::digest(&given) {
+        Some(digest) if digest == planned => return Ok(given),
+        Some(_) => return Err(OwnValuesError::Others),
+        None => {}
     }
     let kept = kept()?;
     if own::digest(&kept) == Some(planned) {
@@ -137,10 +145,14 @@ mod tests {
     #[test]
     fn other_values_than_those_of_the_plan_are_refused() {
         let planned = settings(own::digest(&json!({ "image": { "useDigest": false } })));
-        for (given, installed) in [(Value::Null, None), (json!({ "a": 1 }), Some(json!({ "b": 2 })))] {
-            let error = own_values(&Helm { given, installed }, &planned, Kind::Migrate).unwrap_err();
+        for installed in [None, Some(json!({ "b": 2 }))] {
+            let error = own_values(&Helm { given: Value::Null, installed }, &planned, Kind::Migrate).unwrap_err();
             assert!(error.to_string().contains("give the same --values again"), "{error}");
         }
+        // Also when the release has those of the plan: nobody may believe that others are used.
+        let installed = Some(json!({ "image": { "useDigest": false } }));
+        let others = Helm { given: json!({ "a": 1 }), installed };
+        assert_eq!(own_values(&others, &planned, Kind::Migrate), Err(OwnValuesError::Others));
         let unplanned = Helm { given: json!({ "a": 1 }), installed: None };
         assert_eq!(own_values(&unplanned, &settings(None), Kind::Migrate), Err(OwnValuesError::Unplanned));
     }

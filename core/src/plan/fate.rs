@@ -5,7 +5,7 @@
 pub enum Fate {
     /// Evicted once; its owner makes it again.
     MadeAgain,
-    /// Never touched: nobody makes it again, a kubelet keeps it whatever the API server says, or its owner does not want it.
+    /// Never touched: nobody is known to make it again, a kubelet keeps it whatever the API server says, or its owner does not want it.
     Stays,
     /// Never touched: its work would be lost, and it ends when that is done.
     EndsByItself,
@@ -15,10 +15,11 @@ pub enum Fate {
 pub fn of(owner_kind: &str, recycle: Option<&str>) -> Fate {
     match (owner_kind, recycle) {
         (_, Some("never")) => Fate::Stays,
-        // An eviction takes a static pod's object away and not its containers; a virtual machine is migrated, not made again.
-        ("" | "Node" | "VirtualMachineInstance", _) => Fate::Stays,
+        ("ReplicaSet" | "StatefulSet" | "DaemonSet" | "ReplicationController", _) => Fate::MadeAgain,
         ("Job", _) => Fate::EndsByItself,
-        _ => Fate::MadeAgain,
+        // An eviction takes a static pod's object away and not its containers; a virtual machine is migrated, not made again; who
+        // else owns pods (workflows, builds) may lose their work.
+        _ => Fate::Stays,
     }
 }
 
@@ -35,6 +36,7 @@ mod tests {
             ("", Fate::Stays),
             ("Node", Fate::Stays),
             ("VirtualMachineInstance", Fate::Stays),
+            ("TaskRun", Fate::Stays),
             ("Job", Fate::EndsByItself),
         ] {
             assert_eq!(of(owner, None), fate, "{owner}");

@@ -479,10 +479,20 @@ fn hand_over(installation: &Installation) -> super::Stage {
     cluster_stage("kube-ovn-controller", steps)
 }
 
+/// The first of a list, and how many more there are.
+fn named(list: &[String]) -> String {
+    const SHOWN: usize = 20;
+    let more = list.len().saturating_sub(SHOWN);
+    let shown = list[..list.len().min(SHOWN)].join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
+}
+
 fn consequences(pods: &[Pod], network_policies: &[String]) -> Vec<String> {
-    let meet = |wanted: Fate| pods.iter().filter(move |pod| wants_endpoint(pod) && fate(pod) == wanted);
-    let (recycled, left, working) =
-        (meet(Fate::MadeAgain).count(), meet(Fate::Stays).count(), meet(Fate::EndsByItself).count());
+    let meet = |wanted: Fate| -> Vec<String> {
+        let found = pods.iter().filter(|pod| wants_endpoint(pod) && fate(pod) == wanted);
+        found.map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect()
+    };
+    let (recycled, left, working) = (meet(Fate::MadeAgain).len(), meet(Fate::Stays), meet(Fate::EndsByItself));
     let mut lines = vec![
         format!(
             "{recycled} pods are made again once, by eviction; their addresses may change and their open connections end"
@@ -497,14 +507,20 @@ fn consequences(pods: &[Pod], network_policies: &[String]) -> Vec<String> {
             network_policies.len()
         ));
     }
-    if left > 0 {
+    if !left.is_empty() {
         lines.push(format!(
-            "{left} pods stay without endpoint (annotation {RECYCLE_ANNOTATION}, static, virtual machine, or no owner), outside \
-             Cilium's policy"
+            "{} pods stay without endpoint (annotation {RECYCLE_ANNOTATION}, or nobody is known to make them again), outside \
+             Cilium's policy: {}",
+            left.len(),
+            named(&left)
         ));
     }
-    if working > 0 {
-        lines.push(format!("{working} pods of Jobs are not evicted: nothing is enforced before they have ended"));
+    if !working.is_empty() {
+        lines.push(format!(
+            "{} pods of Jobs are not evicted, and nothing is enforced before they have ended: {}",
+            working.len(),
+            named(&working)
+        ));
     }
     lines
 }

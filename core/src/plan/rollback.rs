@@ -146,6 +146,7 @@ pub fn rollback(
         phases,
         consequences: vec![
             "pods that were chained are made again once; their addresses may change and their open connections end".to_owned(),
+            "pods of Jobs, and those that nobody makes again, go on without Cilium until they end".to_owned(),
             "CiliumEndpoints, CiliumIdentities and CiliumNodes go with their CRDs; the CRDs stay while a policy object exists".to_owned(),
         ],
         writes: Vec::new(),

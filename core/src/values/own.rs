@@ -22,16 +22,50 @@ pub enum NotYours {
         /// What it is set to, as JSON.
         ours: String,
     },
+    /// It would break a run, or what a run promises.
+    #[error("the values set `{key}`: {why}")]
+    Refused {
+        /// Dotted.
+        key: &'static str,
+        /// What it would do.
+        why: &'static str,
+    },
     /// Values of the chart are not known.
     #[error(transparent)]
     Version(#[from] UnknownVersion),
 }
 
+/// Keys that no stage sets and that nobody else may: with what they may say all the same, and what they would do.
+const REFUSED: [(&str, Value, &str); 8] = [
+    ("agent", Value::Bool(true), "without agents there is nothing to chain"),
+    ("cleanBpfState", Value::Bool(false), "each start of an agent would drop connections"),
+    ("cleanState", Value::Bool(false), "each start of an agent would forget its endpoints"),
+    ("extraArgs", Value::Null, "arguments beat the configuration that policies judge; say it by `extraConfig`"),
+    (
+        "extraEnv",
+        Value::Null,
+        "variables (CILIUM_…) beat the configuration that policies judge; say it by `extraConfig`",
+    ),
+    ("hubble.enabled", Value::Bool(true), "before it enforces, a run asks Hubble what would be dropped"),
+    ("nodeSelector", Value::Null, "an agent has to run on every node"),
+    ("operator.enabled", Value::Bool(true), "without its operator Cilium has no identities"),
+];
+
 /// What `own` says besides ours, if it contradicts none of it.
 ///
 /// # Errors
-/// [`NotYours`] with the first key that it sets otherwise than a stage does.
+/// [`NotYours`] with the first key that it sets otherwise than a stage does, or that nobody may set.
 pub fn checked(own: &Value, settings: &Settings) -> Result<Value, NotYours> {
+    if own.is_null() {
+        return Ok(Value::Null);
+    }
+    for (key, allowed, why) in &REFUSED {
+        if let Some(found) = own.pointer(&format!("/{}", key.replace('.', "/")))
+            && found != allowed
+        {
+            return Err(NotYours::Refused { key, why });
+        }
+    }
     for (path, ours) in leaves_of_every_stage(settings)? {
         if contradicts(own, &path, &ours) {
             return Err(NotYours::Ours { key: path.join("."), ours: ours.to_string() });
@@ -109,7 +143,7 @@ fn contradicts(value: &Value, path: &[String], ours: &Value) -> bool {
     match (path, value) {
         ([], value) => value != ours,
         ([key, rest @ ..], Value::Object(map)) => map.get(key).is_some_and(|value| contradicts(value, rest, ours)),
-        (_, Value::Null) => false,
+        // Also null, which for Helm takes the chart's own values away.
         _ => true,
     }
 }
@@ -187,6 +221,9 @@ mod tests {
             (json!({ "policyAuditMode": false }), "policyAuditMode"),
             (json!({ "operator": { "replicas": 3 } }), "operator.replicas"),
             (json!({ "cni": "mine" }), "cni."),
+            (json!({ "cni": null }), "cni."),
+            (json!({ "extraArgs": ["--policy-audit-mode=false"] }), "extraArgs"),
+            (json!({ "hubble": { "enabled": false } }), "hubble.enabled"),
         ] {
             let error = checked(&own, &settings()).unwrap_err().to_string();
             assert!(error.contains(&format!("`{key}")), "{error}");

@@ -89,7 +89,7 @@ pub(crate) fn play_inside(scenario: &'static str, tools: &Tools, out: &mut dyn W
     let played = tests.run("has_a_lab", || {
         let stock = Stock::build(tools)?;
         let state = tempfile::Builder::new()
-            .prefix(".lab-")
+            .prefix(".story-")
             .tempdir_in(tools::cache_dir()?)
             .map_err(Error::io("create a directory in", tools::cache_dir()?))?;
         stock.write(state.path())?;

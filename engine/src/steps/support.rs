@@ -120,9 +120,10 @@ pub(super) fn uncovered(cx: &Cx<'_>) -> Result<Vec<String>, StepError> {
     let pods = cx.world.cluster.list(&Resource::PODS, &Filter::all())?;
     Ok(pods
         .iter()
-        .filter(|pod| wants_endpoint(pod) && !text(pod, "/status/podIP").is_empty() && fate(pod) != Fate::Stays)
-        .filter(|pod| !is_covered(pod, &endpoints))
+        .filter(|pod| wants_endpoint(pod) && !text(pod, "/status/podIP").is_empty() && !is_covered(pod, &endpoints))
         .map(key)
+        // What nobody makes again may stay without, but only if its operator has said so.
+        .filter(|pod| !cx.settings().leave.contains(pod))
         .collect())
 }
 

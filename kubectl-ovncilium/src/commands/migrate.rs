@@ -113,7 +113,7 @@ fn must_fit(plan: &Plan, charts: &dyn Charts, facts: &ovncilium_core::facts::Fac
             ovncilium_engine::run::ClaimError::OtherCluster { planned: plan.cluster.clone(), found: cluster }.into()
         );
     }
-    let own_values = own::without_ours(charts.own_values(), &plan.settings)
+    let own_values = own::checked(charts.own_values(), &plan.settings)
         .map_err(|error| Failure::of(ExitCode::Usage, &error, None))?;
     if own::digest(&own_values) != plan.settings.own_values {
         return Err(Failure::new(

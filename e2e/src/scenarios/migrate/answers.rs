@@ -114,7 +114,10 @@ impl Answers {
                 }
             }
         }
-        longest
+        // Nobody was answered any more until the end of this time.
+        let end = last.map(|since| Window { from: since, to: time.to }).filter(|gap| gap.from < gap.to);
+        let silent = end.filter(|gap| !excused.iter().any(|window| window.meets(*gap)));
+        longest.max(silent.map(|gap| Gap { milliseconds: gap.to - gap.from, since: gap.from }))
     }
 }
 
@@ -164,7 +167,7 @@ fn parse(text: &str) -> Option<Vec<Question>> {
 mod tests {
     use super::*;
 
-    const ALWAYS: Window = Window { from: 0, to: Moment::MAX };
+    const ALWAYS: Window = Window { from: 0, to: 10_000 };
 
     fn answers(text: &str) -> Answers {
         let questions = parse(text).unwrap();
@@ -174,18 +177,19 @@ mod tests {
     #[test]
     fn a_gap_is_from_answer_to_answer() {
         let answers = answers("0 start\n100 1 ok db-0\n200 1 ok db-0\n300 1000 failed timed out\n1400 2 ok db-0\n");
-        assert_eq!(answers.longest_gap(ALWAYS, &[]).unwrap().milliseconds, 1201);
+        let until = |to| answers.longest_gap(Window { from: 0, to }, &[]).unwrap().milliseconds;
+        assert_eq!((until(1_500), until(9_402)), (1_201, 8_000), "silence until the end is a gap too");
         assert_eq!(answers.failures(ALWAYS, &[]), ["client on n1 to db-0: at 1300: timed out"]);
         assert_eq!((answers.asked(), answers.answered()), (4, 3));
     }
 
     #[test]
     fn a_restart_of_either_side_is_no_gap() {
-        let own = answers("0 start\n100 1 ok db-0\n9000 start\n9100 1 ok db-0\n9200 1 ok db-0\n");
+        let own = answers("0 start\n100 1 ok db-0\n9800 start\n9850 1 ok db-0\n9950 1 ok db-0\n");
         assert_eq!(own.longest_gap(ALWAYS, &[]).unwrap().milliseconds, 100);
         let theirs = answers("0 start\n100 1 ok db-0\n200 900 failed refused\n2000 1 ok db-0\n2100 1 ok db-0\n");
         let excused = [Window { from: 150, to: 1800 }];
-        assert_eq!(theirs.longest_gap(ALWAYS, &excused).unwrap().milliseconds, 100);
+        assert_eq!(theirs.longest_gap(Window { from: 0, to: 2_102 }, &excused).unwrap().milliseconds, 100);
         assert!(theirs.failures(ALWAYS, &excused).is_empty());
     }
 

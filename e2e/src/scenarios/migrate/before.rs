@@ -20,7 +20,7 @@ const LOOKS: [(&str, &str); 7] = [
     ),
     ("routing rules", "ip rule; ip -6 rule"),
     ("routes", "ip route show table all | grep -v '^broadcast\\|^local\\|_h '"),
-    ("programs on interfaces", "bpftool net show | grep -vE '^$|^(xdp|tc|flow_dissector|netfilter):$' || :"),
+    ("programs on interfaces", "bpftool net show | sed -E '/^$/d; /^(xdp|tc|flow_dissector|netfilter):$/d'"),
     ("pinned programs and maps", "find /sys/fs/bpf -mindepth 1 | sort"),
     ("devices", "ip -o link | sed -E 's/^[0-9]+: ([^:@]+).*/\\1/' | grep -vE '_h$' | sort"),
 ];
@@ -59,5 +59,5 @@ fn nodes(lab: &Lab) -> Result<BTreeMap<String, BTreeMap<&'static str, String>>> 
 }
 
 fn looks(node: &Node) -> Result<BTreeMap<&'static str, String>> {
-    LOOKS.iter().map(|(what, command)| Ok((*what, node.run(&["bash", "-c", command])?))).collect()
+    LOOKS.iter().map(|(what, command)| Ok((*what, node.run(&["bash", "-o", "pipefail", "-c", command])?))).collect()
 }

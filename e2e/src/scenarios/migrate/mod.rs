@@ -114,6 +114,10 @@ impl Stage {
             return;
         };
         self.is_chained(tests);
+        tests.run("nodes_are_not_as_before_while_chained", || {
+            let differences = before.differences(&self.lab)?;
+            expect(differences.len() > 3, || format!("only {differences:?} tells a chained node from one that is not"))
+        });
         migrated.log.0 = stopped.log.0;
         parts.push(stopped);
         self.prove_from_the_log(tests, &migrated);
@@ -121,7 +125,11 @@ impl Stage {
         parts.extend(self.part(tests, "chained", "stays_chained", || self.stays()));
         tests.run("a_node_port_of_a_pod_from_before_leaves_no_rule", || self.door_is_made_again());
         let back = self.part(tests, "rollback", "rolls_back", || self.run(&["rollback", "--yes"], 7));
-        if back.is_some() {
+        if let Some(back) = &back {
+            tests.run("nothing_that_is_left_was_touched_going_back", || {
+                let wrong = touched(&self.lab.control_plane.audit()?.since(back.log.0));
+                expect(wrong.is_empty(), || wrong.join("\n"))
+            });
             tests.run("objects_are_as_before", || {
                 Town::let_nodes_in(self.lab.control_plane.api(), false)?;
                 self.objects_are(&before)
@@ -297,6 +305,9 @@ impl Stage {
                 let mut wrong = Vec::new();
                 for one in answers.iter().filter(|one| is_direct(one)) {
                     let excused = self.excused(one)?;
+                    if one.answered_at(part.time).is_empty() {
+                        wrong.push(format!("{}: no answer at all", one.name()));
+                    }
                     wrong.extend(one.failures(part.time, &excused));
                     if let Some(gap) = one.longest_gap(part.time, &excused).filter(|gap| gap.milliseconds > STILL) {
                         wrong.push(format!("{}: {gap} without an answer", one.name()));
@@ -317,7 +328,7 @@ impl Stage {
             "vip" => "db",
             other => other,
         };
-        self.watch.away(&[target, &one.who])
+        self.watch.away(&[target, &format!("{}-{}", one.who, one.on)])
     }
 
     /// The longest gap of each part, for everybody who asks.
@@ -358,6 +369,9 @@ fn stranger(answers: &[Answers], parts: &[Part]) -> Result<()> {
     expect(got_through.is_empty(), || got_through.join("\n"))?;
     for one in allowed {
         expect(one.answered() * 2 > one.asked(), || format!("{}: {} of {}", one.name(), one.answered(), one.asked()))?;
+        for part in parts {
+            expect(!one.answered_at(part.time).is_empty(), || format!("{}: no answer in {}", one.name(), part.name))?;
+        }
     }
     Ok(())
 }

@@ -30,10 +30,12 @@ const SETTLES: Moment = 2_500;
 /// What was seen so far.
 #[derive(Debug, Default, Clone)]
 struct Seen {
-    /// For each pod (StatefulSet) or workload (others) the times when one of its pods was not ready.
+    /// For each pod and workload the times when one of its pods was being made again.
     away: BTreeMap<String, Vec<Window>>,
     /// Since when.
     leaving: BTreeMap<String, Moment>,
+    /// Pods that were ready at some time, by UID.
+    were_ready: BTreeSet<String>,
     /// For each node what its runtime had loaded, each time it changed.
     loaded: BTreeMap<String, Vec<(Moment, String)>>,
     looks: usize,
@@ -116,21 +118,28 @@ fn lock(seen: &Mutex<Seen>) -> Result<std::sync::MutexGuard<'_, Seen>> {
     seen.lock().map_err(|_| Error::Expectation("a thread that looks has panicked".to_owned()))
 }
 
-/// Which pods are not ready, under their own name and that of their workload.
+/// Which pods are being made again, under their own name and those of their workload. A pod that was ready once and is no longer is not
+/// excused: that is what may not happen.
 fn look_at_pods(api: &Api, seen: &Mutex<Seen>) -> Result<()> {
     let pods = api.list(&format!("/api/v1/namespaces/{NAMESPACE}/pods"))?;
     let now = probe::now();
-    let mut away = BTreeSet::new();
-    let mut there = BTreeSet::new();
-    for pod in &pods {
-        let names = [Some(name(pod)), pod["metadata"]["labels"]["app"].as_str()];
-        let set = if is_ready(pod) { &mut there } else { &mut away };
-        set.extend(names.into_iter().flatten().map(str::to_owned));
-    }
     let mut seen = lock(seen)?;
-    let known: Vec<String> = seen.away.keys().cloned().collect();
-    // A pod that is between its deletion and its next creation is away too.
-    away.extend(known.into_iter().filter(|name| name.starts_with("db-") && !there.contains(name)));
+    let (mut away, mut there) = (BTreeSet::new(), BTreeSet::new());
+    for pod in &pods {
+        let labels = &pod["metadata"]["labels"];
+        let app = labels["app"].as_str().unwrap_or_default();
+        let on = labels["on"].as_str().map(|on| format!("{app}-{on}"));
+        let names = [Some(name(pod).to_owned()), Some(app.to_owned()), on];
+        let uid = pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+        if is_ready(pod) {
+            seen.were_ready.insert(uid.clone());
+        }
+        let is_leaving = !pod["metadata"]["deletionTimestamp"].is_null();
+        let set = if is_leaving || !seen.were_ready.contains(&uid) { &mut away } else { &mut there };
+        set.extend(names.into_iter().flatten());
+    }
+    // A name that nobody bears is between a deletion and the next creation.
+    away.extend(seen.away.keys().filter(|name| !there.contains(*name)).cloned().collect::<Vec<_>>());
     for name in there.difference(&away) {
         if let Some(since) = seen.leaving.remove(name) {
             let window = Window { from: since.saturating_sub(SETTLES), to: now + SETTLES };
