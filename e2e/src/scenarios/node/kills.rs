@@ -10,7 +10,7 @@ use crate::{
 
 const KILLED: &str = include_str!("../../../scripts/lab/killed.sh");
 /// The shell, and what the script starts.
-const WHO: [&str; 4] = ["sh", "sha256sum", "cut", "mv"];
+const WHO: [&str; 3] = ["sh", "sha256sum", "mv"];
 /// Before a process has touched the directory or its input, only every one of so many calls is a point.
 const START_UP: usize = 2;
 const SETTLES: Duration = Duration::from_secs(10);
