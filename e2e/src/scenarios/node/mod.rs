@@ -1,10 +1,12 @@
 //! What a node's runtime has loaded, whatever happens: to the script that retires a file, to the runtime, to Kube-OVN.
 //!
-//! One real node ([`crate::lab`]) with its real CNI directory. [`kills`] ends the script at every system call, [`eye`] asks
-//! the runtime by CRI all the time. Directories are read with `find`, `stat` and `sha256sum` of the node.
+//! One real node ([`crate::lab`]) with its real CNI directory. [`kills`] ends the script at every system call, [`odd`] gives the
+//! scripts directories that nobody should have, [`eye`] asks the runtime by CRI all the time. Directories are read with `find`,
+//! `stat` and `sha256sum` of the node.
 
 mod eye;
 mod kills;
+mod odd;
 
 use std::time::Duration;
 
@@ -60,6 +62,14 @@ fn play(stock: Stock, tests: &mut Tests<'_>) {
 
 impl Stage {
     fn tell(&mut self, tests: &mut Tests<'_>) {
+        if let Some(places) =
+            tests.run("retire_does_one_rename_or_nothing_in_any_directory", || odd::retire(self.node()))
+        {
+            tests.note(&format!("{places} directories to retire in"));
+        }
+        if let Some(files) = tests.run("probe_tells_every_file_and_writes_nothing", || odd::probe(self.node())) {
+            tests.note(&format!("{files} files told by probe, each with its digest"));
+        }
         tests.run("the_runtime_has_loaded_the_plain_network", || self.loads(false, LIMIT));
         if tests.run("the_runtime_loads_a_chained_network", || self.chain()).is_none() {
             return;
@@ -196,7 +206,7 @@ impl Stage {
             expect(without.is_empty(), || format!("{without:?} in {} looks", seen.looks))?;
             let trouble = seen.trouble.unwrap_or_default();
             expect(may_be_silent || seen.unanswered == 0, || format!("{} times: {trouble}", seen.unanswered))?;
-            Ok((seen.looks, seen.states.len()))
+            Ok((seen.looks, seen.states.len().saturating_sub(1)))
         });
         if let Some((looks, states)) = looks {
             tests.note(&format!("{name}: {looks} looks, {states} times another network than the look before"));
