@@ -11,8 +11,6 @@ use crate::{
 const KILLED: &str = include_str!("../../../scripts/lab/killed.sh");
 /// The shell, and what the script starts.
 const WHO: [&str; 3] = ["sh", "sha256sum", "mv"];
-/// Before a process has touched the directory or its input, only every one of so many calls is a point.
-const START_UP: usize = 2;
 const SETTLES: Duration = Duration::from_secs(10);
 
 /// Where somebody is killed.
@@ -28,8 +26,6 @@ pub(super) struct Point {
 #[derive(Debug, Default)]
 pub(super) struct Kills {
     pub(super) points: usize,
-    /// System calls of an undisturbed run.
-    pub(super) calls: usize,
     /// Points at which the file was still loaded, and at which it was retired already.
     pub(super) before: usize,
     pub(super) after: usize,
@@ -55,8 +51,7 @@ pub(super) fn everywhere(stage: &Stage) -> Result<Kills> {
     let mut points = Vec::new();
     for who in WHO {
         let told = kill(stage, who, "", 0)?;
-        kills.calls += calls(&told.log).len();
-        points.extend(sampled(who, &told.log));
+        points.extend(self::points(who, &told.log));
     }
     for point in points {
         let told = kill(stage, point.who, &point.call, point.nth)?;
@@ -133,25 +128,20 @@ fn listing(text: &str) -> Listing {
 }
 
 /// Name of each system call in strace's log, in order, but for the first: the `execve` that strace itself has made.
-fn calls(log: &str) -> Vec<(&str, &str)> {
-    let lines = log.lines().filter_map(|line| Some((line.split_once('(')?.0, line)));
+fn calls(log: &str) -> Vec<&str> {
+    let names = log.lines().filter_map(|line| Some(line.split_once('(')?.0));
     let is_name =
-        |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-    lines.filter(|(name, _)| is_name(name)).skip(1).collect()
+        |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    names.filter(is_name).skip(1).collect()
 }
 
-/// Every call from the first that touches the directory or the standard input on, and some of those before it.
-fn sampled(who: &'static str, log: &str) -> Vec<Point> {
-    let calls = calls(log);
-    let begins = calls.iter().position(|(_, line)| line.contains(CONF_DIR) || line.starts_with("read(0,")).unwrap_or(0);
+fn points(who: &'static str, log: &str) -> Vec<Point> {
     let mut counts = BTreeMap::new();
     let mut points = Vec::new();
-    for (index, (name, _)) in calls.iter().enumerate() {
-        let nth = counts.entry(*name).or_insert(0);
+    for call in calls(log) {
+        let nth = counts.entry(call).or_insert(0);
         *nth += 1;
-        if index >= begins || index % START_UP == 0 {
-            points.push(Point { who, call: (*name).to_owned(), nth: *nth });
-        }
+        points.push(Point { who, call: call.to_owned(), nth: *nth });
     }
     points
 }
@@ -173,9 +163,9 @@ exit_group(0) = ?
 ";
 
     #[test]
-    fn every_call_from_the_directory_on_is_a_point() {
-        let told: Vec<_> = sampled("mv", LOG).iter().map(|point| format!("{} {}", point.call, point.nth)).collect();
-        assert_eq!(told, ["brk 1", "close 1", "renameat2 1", "close 2", "exit_group 1"]);
+    fn every_call_is_a_point_by_its_name_and_number() {
+        let told: Vec<_> = points("mv", LOG).iter().map(|point| format!("{} {}", point.call, point.nth)).collect();
+        assert_eq!(told, ["brk 1", "openat 1", "close 1", "renameat2 1", "close 2", "exit_group 1"]);
     }
 
     #[test]
