@@ -3,28 +3,39 @@
 set -eu
 export LC_ALL=C
 out=${OUT:-/dev/termination-log}
+line_break='
+'
+fail() {
+  printf '%s\n' "$1" >"$out"
+  exit 1
+}
 # A runtime sees hidden files too.
 files() {
   for file in "$CONF_DIR"/.[!.]* "$CONF_DIR"/*; do
     [ ! -f "$file" ] || "$1" "$file"
   done
 }
+# No echo: some shells would take a backslash in a name for more than that.
 say_file() {
-  echo "file $(sha256sum <"$1" | cut -d ' ' -f 1) ${1##*/}"
+  case $1 in
+    *"$line_break"*) fail "a file has a line break in its name, which no answer can tell: $(printf %s "${1##*/}" | tr '\n' '?')" ;;
+  esac
+  if sum=$(sha256sum <"$1"); then
+    printf 'file %s %s\n' "${sum%% *}" "${1##*/}"
+  elif [ -e "$1" ]; then
+    fail "${1##*/} cannot be read"
+  fi
 }
 say_content() {
   case $1 in
     *.conf | *.conflist | *.json)
       if [ "$(wc -c <"$1")" -le 2048 ]; then
-        echo "content ${1##*/} $(base64 <"$1" | tr -d '\n')"
+        printf 'content %s %s\n' "${1##*/}" "$(base64 <"$1" | tr -d '\n')"
       fi
       ;;
   esac
 }
-[ -d "$CONF_DIR" ] || {
-  echo "$CONF_DIR is no directory" >"$out"
-  exit 1
-}
+[ -d "$CONF_DIR" ] || fail "$CONF_DIR is no directory"
 # In a variable first, so that a failure ends the script and not only the answer.
 answer=$(
   echo "kernel $(uname -r)"

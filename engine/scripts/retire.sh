@@ -3,13 +3,21 @@
 set -eu
 out=${OUT:-/dev/termination-log}
 file=$CONF_DIR/$FILE
+# No echo: some shells would take a backslash in a name for more than that.
+say() {
+  printf '%s\n' "$1" >"$out"
+}
 if [ ! -e "$file" ]; then
-  echo "absent $FILE" >"$out"
+  say "absent $FILE"
   exit 0
 fi
-found=$(sha256sum <"$file" | cut -d ' ' -f 1)
+if ! sum=$(sha256sum <"$file"); then
+  say "$FILE cannot be read"
+  exit 1
+fi
+found=${sum%% *}
 if [ "$found" != "$SHA256" ]; then
-  echo "refused $FILE has sha256 $found, not $SHA256" >"$out"
+  say "refused $FILE has sha256 $found, not $SHA256"
   exit 0
 fi
 others=0
@@ -19,8 +27,8 @@ for other in "$CONF_DIR"/*.conf "$CONF_DIR"/*.conflist "$CONF_DIR"/*.json; do
   fi
 done
 if [ "$others" -eq 0 ]; then
-  echo "refused $FILE is the only configuration of this node" >"$out"
+  say "refused $FILE is the only configuration of this node"
   exit 0
 fi
 mv "$file" "$file.ovncilium-retired"
-echo "retired $FILE" >"$out"
+say "retired $FILE"

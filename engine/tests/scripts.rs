@@ -128,6 +128,38 @@ fn retire_never_leaves_a_node_without_configuration() {
 }
 
 #[test]
+fn names_with_backslashes_are_told_as_they_are() {
+    let name = r"a\nb\cd.conflist";
+    let conf = dir(&[(name, "chained"), ("01-kube-ovn.conflist", KUBE_OVN)]);
+    let told: Vec<String> = probed(conf.path()).1.files.into_iter().map(|file| file.name).collect();
+    assert_eq!(told, ["01-kube-ovn.conflist", name]);
+    assert_eq!(retire(conf.path(), name, "chained"), Answer::Retired(name.to_owned()));
+    assert!(conf.path().join(format!("{name}.ovncilium-retired")).exists());
+}
+
+#[test]
+fn probe_of_a_name_with_a_line_break_tells_so_instead_of_an_answer() {
+    let conf = dir(&[("a\nfile b.conf", "{}"), ("01-kube-ovn.conflist", KUBE_OVN)]);
+    let (code, text) = run(Task::Probe, conf.path(), &[]);
+    assert_eq!(code, 1);
+    assert_eq!(text, "a file has a line break in its name, which no answer can tell: a?file b.conf\n");
+}
+
+#[test]
+fn a_file_whose_digest_cannot_be_made_is_an_error_and_no_other_content() {
+    let conf = dir(&[("01-cilium.conflist", "chained"), ("01-kube-ovn.conflist", KUBE_OVN)]);
+    let tools = dir(&[("sha256sum", "#!/bin/sh\nkill -KILL $$\n")]);
+    let tool = tools.path().join("sha256sum");
+    std::fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", tools.path().display(), std::env::var("PATH").unwrap());
+    let env = [("PATH", path.as_str()), ("FILE", "01-cilium.conflist"), ("SHA256", "x")];
+    let wanted = (1, "01-cilium.conflist cannot be read\n".to_owned());
+    assert_eq!(run(Task::Retire, conf.path(), &env), wanted);
+    assert_eq!(run(Task::Probe, conf.path(), &env), wanted);
+    assert!(conf.path().join("01-cilium.conflist").exists());
+}
+
+#[test]
 fn canary_answers_each_check_and_fails_with_the_first_that_does() {
     let tools = dir(&[("bash", "#!/bin/sh\ncase \"$2\" in *bad*) exit 1 ;; esac\n"), ("getent", "#!/bin/sh\n")]);
     for tool in ["bash", "getent"] {

@@ -88,8 +88,9 @@ pub(crate) fn play_inside(scenario: &'static str, tools: &Tools, out: &mut dyn W
     }
     let played = tests.run("has_a_lab", || {
         let stock = Stock::build(tools)?;
+        // Not `.lab-`: control groups of the lab kept by hand begin with the name of its directory.
         let state = tempfile::Builder::new()
-            .prefix(".story-")
+            .prefix(".scenario-")
             .tempdir_in(tools::cache_dir()?)
             .map_err(Error::io("create a directory in", tools::cache_dir()?))?;
         stock.write(state.path())?;

@@ -13,6 +13,7 @@ pub(crate) mod network;
 pub mod node;
 pub(crate) mod probe;
 pub mod programs;
+pub(crate) mod runtime;
 pub(crate) mod tree;
 
 use std::{

@@ -278,6 +278,31 @@ impl Node {
             .map_err(|source| Error::Spawn { program: service.to_owned(), source })
     }
 
+    /// Ends a service by SIGTERM and waits until it is gone; what it started stays.
+    ///
+    /// # Errors
+    /// [`Error::Script`] when it does not run, [`Error::Timeout`] when it does not end.
+    pub(crate) fn stop(&self, service: &str) -> Result<()> {
+        let pid = self.run(&["cat", &format!("/run/e2e-{service}.pid")])?;
+        self.run(&["kill", pid.trim()])?;
+        wait::until(format!("{service} of {} has ended", self.name), LIMIT, || {
+            let runs = self.command(&["test", "-e", &format!("/proc/{}", pid.trim())]).status();
+            Ok(match runs {
+                Ok(status) if !status.success() => Seen::Ready(()),
+                _ => Seen::NotYet(self.log(service)),
+            })
+        })
+    }
+
+    /// Stops containerd and starts it again; containers go on.
+    ///
+    /// # Errors
+    /// As [`Node::stop`].
+    pub(crate) fn restart_containerd(&self) -> Result<()> {
+        self.stop("containerd")?;
+        self.start_containerd()
+    }
+
     /// The end of a service's log.
     fn log(&self, service: &str) -> String {
         let text = fs::read_to_string(self.dir.join(format!("{service}.log"))).unwrap_or_default();

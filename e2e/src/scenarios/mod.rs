@@ -3,6 +3,7 @@
 mod charts;
 mod control_plane;
 mod migrate;
+mod node;
 mod oracle;
 mod plugin;
 mod spine;
@@ -56,7 +57,7 @@ impl Scenario {
 
 /// Every scenario, in the order in which `all` plays them.
 pub const ALL: &[Scenario] =
-    &[charts::SCENARIO, control_plane::SCENARIO, migrate::SCENARIO, plugin::SCENARIO, spine::SCENARIO];
+    &[charts::SCENARIO, control_plane::SCENARIO, migrate::SCENARIO, node::SCENARIO, plugin::SCENARIO, spine::SCENARIO];
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    process::Command,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -11,8 +10,6 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
-
 use super::{
     answers::{Moment, Window},
     town::{NAMESPACE, is_ready, name},
@@ -20,7 +17,7 @@ use super::{
 use crate::{
     api::Api,
     error::{Error, Result},
-    lab::{Lab, probe},
+    lab::{Lab, probe, runtime},
 };
 
 const POLL: Duration = Duration::from_millis(250);
@@ -155,18 +152,8 @@ fn look_at_pods(api: &Api, seen: &Mutex<Seen>) -> Result<()> {
 
 /// What the runtime has loaded: `ok NETWORK...`, or why it has none.
 fn look_at_runtime(node: &str, info: &[String], seen: &Mutex<Seen>) -> Result<()> {
-    let [program, args @ ..] = info else { return Ok(()) };
-    let output = Command::new(program)
-        .args(args)
-        .output()
-        .map_err(|source| Error::Spawn { program: program.clone(), source })?;
+    let state = runtime::ask(node, info)?;
     let now = probe::now();
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(Error::Expectation(format!("CRI of {node} does not answer: {}", said.trim())));
-    }
-    let status: Value = serde_json::from_slice(&output.stdout).map_err(Error::json("`crictl info`"))?;
-    let state = loaded(&status);
     let mut seen = lock(seen)?;
     seen.looks += 1;
     let states = seen.loaded.entry(node.to_owned()).or_default();
@@ -174,22 +161,4 @@ fn look_at_runtime(node: &str, info: &[String], seen: &Mutex<Seen>) -> Result<()
         states.push((now, state));
     }
     Ok(())
-}
-
-/// The CNI configuration in `crictl info`: its load status, then name and plugins of each network but loopback.
-pub(super) fn loaded(status: &Value) -> String {
-    let said = status["lastCNILoadStatus"].as_str().unwrap_or("unknown");
-    let networks = status.pointer("/cniconfig/Networks").and_then(Value::as_array).into_iter().flatten();
-    let mut words = vec![said.to_lowercase()];
-    for network in networks {
-        let config = &network["Config"];
-        let name = config["Name"].as_str().unwrap_or_default();
-        if name == "cni-loopback" {
-            continue;
-        }
-        let plugins = config["Plugins"].as_array().into_iter().flatten();
-        let types: Vec<_> = plugins.filter_map(|plugin| plugin["Network"]["type"].as_str()).collect();
-        words.push(format!("{name}={}", types.join("+")));
-    }
-    words.join(" ")
 }
