@@ -110,6 +110,16 @@ fn a_value_that_only_a_run_can_tell_is_unknown_with_its_line() {
         ("LIST='true,false'; IFS=,\nfor ENABLE_LB in $LIST; do true; done", "$ENABLE_LB", 1),
         ("ENABLE_LB=true\nprintf -v ENABLE_LB %s \"$X\"", "$ENABLE_LB", 1),
         ("ENABLE_LB=${1}$(date)", "$ENABLE_LB", 0),
+        ("ENABLE_LB=true\nexport $(grep -v '^#' .env | xargs)", "$ENABLE_LB", 1),
+        ("ENABLE_LB=true\ndeclare \"$(cat .env)\"", "$ENABLE_LB", 1),
+        ("ENABLE_LB=true\nreadonly `cat .env`", "$ENABLE_LB", 1),
+        ("ENABLE_LB=true\nexport \"$NAME=false\"", "$ENABLE_LB", 1),
+        ("ENABLE_LB=true\nload() { local $(cat .env); }; load", "$ENABLE_LB", 1),
+        ("ENABLE_LB=true\nread -r \"$NAME\"", "$ENABLE_LB", 1),
+        ("ENABLE_LB=true\nENABLE_LB=false export X", "$ENABLE_LB", 1),
+        ("if grep -q lb /etc/x; then : \"${ENABLE_LB:=false}\"; fi", "$ENABLE_LB", 0),
+        ("ENABLE_LB=\ngrep -q lb /etc/x && echo ${ENABLE_LB:=false}", "$ENABLE_LB", 1),
+        ("ENABLE_LB=\ngrep -q lb /etc/x && for x in ${ENABLE_LB:=false}; do :; done", "$ENABLE_LB", 1),
     ] {
         let script = with("ENABLE_LB=${ENABLE_LB:-true}", to);
         let told = unknown(&script);
@@ -140,6 +150,13 @@ fn what_the_script_alone_decides_is_known() {
         "export ENABLE_LB='false'",
         "ENABLE_LB=$(cat <<X\nfalse\nX\n)",
         "ENABLE_LB=$HOME; ENABLE_LB=false",
+        "X=true\nturn() { ENABLE_LB=$X; }\nX=false turn",
+        "X=false\nturn() { X=$X; }\nX=true turn\nENABLE_LB=$X",
+        "export \"ENABLE_LB=false\"",
+        "X=ENABLE_LB=false\nexport $X",
+        "X=${ENABLE_LB:=false} grep x /etc/x",
+        "EMPTY=\nENABLE_LB=false $EMPTY",
+        "ENABLE_LB=\nX=$(cat <<X\n${ENABLE_LB:=true}\nX\n)\nENABLE_LB=${ENABLE_LB:-false}",
     ] {
         assert!(!known(&with("ENABLE_LB=${ENABLE_LB:-true}", to)).controller.enable_lb, "{to}");
     }
@@ -154,6 +171,32 @@ fn an_empty_variable_without_quotes_is_no_word() {
     }
     let to = "EMPTY=''\nENABLE_LB=false\nif [ $EMPTY != true ]; then ENABLE_LB=true; fi";
     assert!(unknown(&with("ENABLE_LB=${ENABLE_LB:-true}", to)).contains("$ENABLE_LB"));
+}
+
+/// Patterns, brackets and operators that stand in one word with other things.
+#[test]
+fn conditions_that_are_more_than_a_comparison_are_open() {
+    let with_condition = |condition: &str| {
+        let to = format!("A=true\nB=false\nENABLE_LB=true\nif {condition}; then ENABLE_LB=false; fi");
+        with("ENABLE_LB=${ENABLE_LB:-true}", &to)
+    };
+    let sure = |condition: &&str| facts(&with_condition(condition)).kube_ovn.value.as_result().is_ok();
+    let open = [
+        "[[ ! $A == tr* ]]",
+        "[[ ! $A != \"tr\"* ]]",
+        "[[ $A == \"tr\"* ]]",
+        "[[ ($A == true || $B == true) ]]",
+        "[[ ($A == true) ]]",
+        "[[ !($A == false) ]]",
+        "[[ $A == true&&$B ]]",
+        "[ x = y -a \\( $A = z -o $B = false -o $A = y \\) ]",
+    ];
+    assert_eq!(open.into_iter().filter(sure).collect::<Vec<_>>(), Vec::<&str>::new());
+    for (condition, lb) in
+        [("[[ $A == \"(\" ]]", true), ("[[ ! $A == 'tr*' ]]", false), ("[[ $A == true && ! $B == true ]]", false)]
+    {
+        assert_eq!(known(&with_condition(condition)).controller.enable_lb, lb, "{condition}");
+    }
 }
 
 #[test]
@@ -224,6 +267,10 @@ fn what_changes_objects_and_is_not_followed_is_a_doubt() {
         ("kubectl apply $(cat options)", "what `kubectl apply` (install.sh:"),
         ("kubectl apply -Rf x.d", "reads x.d, which the script does not write"),
         ("kubectl apply -k overlays/x", "`kubectl apply -k` (install.sh:"),
+        ("kubectl create -k overlays/x", "`kubectl create -k` (install.sh:"),
+        ("kubectl delete -k overlays/x", "what `kubectl delete` (install.sh:"),
+        ("eval \"$(cat commands)\"", "`eval` (install.sh:"),
+        ("change() { kubectl patch ds x; }; eval change", "`eval` (install.sh:"),
         ("curl https://example.com/x.yaml | kubectl apply -f -", "gets the output of `curl` (install.sh:"),
         (
             "sed -i s/true/false/ kube-ovn.yaml\nkubectl apply -f kube-ovn.yaml",
@@ -240,6 +287,104 @@ fn what_changes_objects_and_is_not_followed_is_a_doubt() {
         assert!(reason.contains(told), "{commands}: {reason}");
         let at = line(&script, commands.lines().next().unwrap());
         assert!((at..at + 2).any(|at| reason.contains(&format!("install.sh:{at}"))), "{commands}: {reason}");
+    }
+}
+
+/// What runs because a word, a redirection or a here-document holds it.
+#[test]
+fn commands_inside_of_words_are_followed() {
+    let mut missed = Vec::new();
+    for (commands, told) in [
+        ("msg=$(kubectl -n kube-system patch deploy kube-ovn-controller --type=json -p '[]')", "`kubectl patch`"),
+        ("msg=`kubectl patch ds x`", "`kubectl patch`"),
+        ("echo \"done: `kubectl -n kube-system scale deploy kube-ovn-controller --replicas=0`\"", "`kubectl scale`"),
+        ("change() { kubectl set image ds/kube-ovn-cni a=b; }; x=$(change)", "`kubectl set`"),
+        ("diff <(kubectl delete ds -n kube-system kube-ovn-cni) /dev/null", "`kubectl delete`"),
+        ("tee >(kubectl apply -f -) < /etc/x", "`kubectl apply`"),
+        ("cat > /dev/null <<X\n$(kubectl edit ds kube-ovn-cni)\nX", "`kubectl edit`"),
+        ("cat > $(kubectl patch ds x) < /dev/null", "`kubectl patch`"),
+        ("{ cat; } <<X\n$(kubectl patch ds x)\nX", "`kubectl patch`"),
+        ("for x in $(kubectl replace -f x.yaml); do :; done", "reads x.yaml, which the script does not write"),
+        ("case $(kubectl patch ds x) in *) : ;; esac", "`kubectl patch`"),
+        ("if out=$(kubectl apply -f x.yaml); then :; fi", "reads x.yaml, which the script does not write"),
+        ("[ \"$(kubectl patch ds x)\" = y ] || true", "`kubectl patch`"),
+        ("x=${Y:-$(kubectl patch ds x)}", "`kubectl patch`"),
+        ("x=$(echo \"$(kubectl patch ds x)\")", "`kubectl patch`"),
+        ("x=$((1 + $(kubectl patch ds x)))", "`kubectl patch`"),
+        ("LIST=($(kubectl patch ds x))", "`kubectl patch`"),
+        ("X=$(kubectl patch ds x) true", "`kubectl patch`"),
+        (
+            "x=$(sed -i s/true/false/ kube-ovn.yaml)\nkubectl apply -f kube-ovn.yaml",
+            "a file that another program may have changed",
+        ),
+        ("x=`for`", "commands that are no shell script"),
+    ] {
+        let script = and(commands);
+        let at = line(&script, commands.lines().next().unwrap());
+        let reason = facts(&script).kube_ovn.value.as_result().err().unwrap_or_default().to_owned();
+        if !reason.contains(told) || !(at..at + 2).any(|at| reason.contains(&format!("install.sh:{at})"))) {
+            missed.push((commands, reason));
+        }
+    }
+    assert_eq!(missed, Vec::new());
+    for commands in [
+        "x=$(kubectl get pods -A | wc -l)",
+        "echo '$(kubectl patch ds x)' \"\\$(kubectl patch ds x)\" \"<(kubectl patch ds x)\"",
+        "cat > /dev/null <<'X'\n$(kubectl patch ds x)\nX",
+        "x=$(exit 0)\nkubectl get pods",
+    ] {
+        assert!(known(&and(commands)).controller.enable_lb, "{commands}");
+    }
+}
+
+/// The script applies its file once more after each.
+#[test]
+fn a_file_that_may_have_changed_is_not_known() {
+    let again = |commands: &str| and(&format!("{commands}\nkubectl apply -f kube-ovn.yaml"));
+    let mut missed = Vec::new();
+    for commands in [
+        "sed -Ei s/true/false/ kube-ovn.yaml",
+        "sed -ri s/true/false/ kube-ovn.yaml",
+        "sed -ni /true/p kube-ovn.yaml",
+        "sed -i.bak s/true/false/ kube-ovn.yaml",
+        "sed --in-place=.bak s/true/false/ kube-ovn.yaml",
+        "sed -n 'w kube-ovn.yaml' /etc/x",
+        "awk '{print > \"kube-ovn.yaml\"}' /etc/x",
+        "yq --inplace .x kube-ovn.yaml",
+        "yq -yi .x kube-ovn.yaml",
+        "sort -o kube-ovn.yaml /etc/x",
+        "sort --output=kube-ovn.yaml /etc/x",
+        "uniq /etc/x kube-ovn.yaml",
+        "ls *.yaml | xargs sed -i s/true/false/",
+        "find . -type f -exec sed -i s/true/false/ {} +",
+        "cp patched/kube-ovn.yaml .",
+        "sudo mv patched/kube-ovn.yaml ./",
+        "cp -r patched/. .",
+        "sudo tar xf patched.tar",
+        "git checkout .",
+        "dd if=/etc/x of=kube-ovn.yaml",
+        "date >& kube-ovn.yaml",
+        ": > kube-ovn.yaml\ncurl -o kube-ovn.yaml https://example.com/x.yaml",
+        "rm -f kube-ovn.yaml\ncurl -o kube-ovn.yaml https://example.com/x.yaml",
+        "rm -f ./kube-ovn.yaml\n./write",
+    ] {
+        let script = again(commands);
+        let at = line(&script, commands.lines().next().unwrap());
+        let reason = facts(&script).kube_ovn.value.as_result().err().unwrap_or_default().to_owned();
+        if !(at..at + 3).any(|at| reason.contains(&format!("install.sh:{at})"))) {
+            missed.push((commands, reason));
+        }
+    }
+    assert_eq!(missed, Vec::new());
+    for commands in [
+        "sed -n /true/p kube-ovn.yaml",
+        "sed -e s/i/o/ -es/i/o/ kube-ovn.yaml",
+        "grep -i x kube-ovn.yaml",
+        "sort -u kube-ovn.yaml",
+        "cat kube-ovn.yaml | xargs",
+        "cp other.yaml x.yaml",
+    ] {
+        assert!(known(&again(commands)).controller.enable_lb, "{commands}");
     }
 }
 
@@ -294,6 +439,9 @@ fn texts_are_followed_through_files_pipes_and_functions() {
         format!("LB=false\ncat <<EOF > a.yaml\n{body}EOF\nfor f in a.yaml; do kubectl apply -f $f; done\n"),
         format!("K=kubectl\nLB=false\ncat <<EOF > a.yaml\n{body}EOF\nuntil $K apply -f a.yaml; do sleep 1; done\n"),
         format!("Y=\"{}\"\necho \"$Y\" | kubectl apply -f -\n", body.replace("$LB", "false")),
+        format!(
+            "LB=false\ncat <<EOF > a.yaml\n{body}EOF\nif out=$(kubectl apply -f a.yaml 2>&1); then echo \"$out\"; fi\n"
+        ),
         format!(
             "LB=false\ncat <<EOF > a.yaml\n{old}EOF\nkubectl apply -f a.yaml\ncat <<EOF > a.yaml\n{body}EOF\nkubectl apply -f a.yaml\n"
         ),

@@ -1,6 +1,7 @@
 //! What a condition says, where literals and known variables alone decide.
 
 use super::first_open;
+use super::lex::bare;
 use super::variables::Variables;
 
 /// Whether something happens.
@@ -48,6 +49,9 @@ pub(super) fn answer(words: &[String], variables: &mut Variables, line: u32) -> 
             Some(test(&expanded, &open))
         }
         ["[[", inside @ .., "]]"] => {
+            if inside.iter().any(|word| glued(word)) {
+                return Some(Answer::Open(open));
+            }
             let mut any = Answer::No;
             for alternative in inside.split(|word| *word == "||") {
                 let mut all = Answer::Yes;
@@ -68,6 +72,9 @@ fn test(words: &[String], open: &str) -> Answer {
     if words.len() <= 3 {
         return compare(&words.iter().map(String::as_str).collect::<Vec<_>>(), open);
     }
+    if words.iter().any(|word| matches!(word.as_str(), "(" | ")")) {
+        return Answer::Open(open.to_owned());
+    }
     for alternative in words.split(|word| word == "-o") {
         let mut all = Answer::Yes;
         for comparison in alternative.split(|word| word == "-a") {
@@ -81,14 +88,20 @@ fn test(words: &[String], open: &str) -> Answer {
 
 /// One comparison of `[[ … ]]`, where nothing is split and the right side of `==` is a pattern unless it is quoted.
 fn double(words: &[&str], variables: &mut Variables, line: u32, open: &str) -> Answer {
-    if let [_, "==" | "=" | "!=", right] = words
-        && !right.contains(['"', '\''])
-        && right.contains(['*', '?', '[', '$', '('])
+    let not = words.iter().take_while(|word| **word == "!").count();
+    if let [_, "==" | "=" | "!=", right] = &words[not..]
+        && bare(right).contains(['*', '?', '[', '$', '`'])
     {
         return Answer::Open(open.to_owned());
     }
     let expanded: Vec<String> = words.iter().map(|word| variables.word(word, line)).collect();
     compare(&expanded.iter().map(String::as_str).collect::<Vec<_>>(), open)
+}
+
+/// Whether brackets or operators stand in a word of `[[ … ]]`, with other things or alone.
+fn glued(word: &str) -> bool {
+    let bare = bare(word);
+    bare.contains(['(', ')']) || !matches!(word, "&&" | "||") && bare.contains(['&', '|'])
 }
 
 fn compare(words: &[&str], otherwise: &str) -> Answer {

@@ -75,15 +75,16 @@ impl Runner {
         }
         let rest: Vec<&str> = rest.map(String::as_str).collect();
         let files = files(&rest);
+        let kustomize = rest.iter().any(|word| word.starts_with("-k") || word.starts_with("--kustomize"));
         match verb {
             "apply" | "create" | "replace" if !files.is_empty() => {
                 files.iter().for_each(|file| self.apply(verb, file, runs, line));
             }
-            "apply" | "replace" if rest.iter().any(|word| *word == "-k" || word.starts_with("--kustomize")) => {
+            "apply" | "create" | "replace" if kustomize => {
                 let what = self.at(&format!("`kubectl {verb} -k`"), line);
                 self.doubt(format!("{what} applies files that the script does not write"));
             }
-            "create" | "delete" if files.is_empty() && !concerns_workloads(verb, &rest) => {}
+            "create" | "delete" if files.is_empty() && !kustomize && !concerns_workloads(verb, &rest) => {}
             "apply" if rest.first().is_some_and(|word| word.ends_with("-last-applied")) => {}
             "rollout" if !rest.contains(&"undo") => {}
             // What was there before the script's own objects is theirs when they are applied.

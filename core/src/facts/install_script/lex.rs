@@ -301,6 +301,53 @@ pub(super) fn unit(script: &str, at: usize, depth: u32) -> Result<usize, Torn> {
     }
 }
 
+/// What of a word stands outside of quotes; of an expansion, its first letter.
+pub(super) fn bare(word: &str) -> String {
+    let (mut out, mut at) = (String::new(), 0);
+    while let Some(letter) = word[at..].chars().next() {
+        if !matches!(letter, '"' | '\'' | '\\') {
+            out.push(letter);
+        }
+        at = unit(word, at, 0).unwrap_or(word.len());
+    }
+    out
+}
+
+/// Commands that run when a text is replaced, each with what stands before its bracket (`$`, `` ` ``, `<`, `>`) and how many lines
+/// end before it. `quoted` is whether the text is one of double quotes, as a here-document is.
+pub(super) fn substitutions(text: &str, quoted: bool) -> Vec<(char, String, u32)> {
+    let (mut found, mut at, mut double) = (Vec::new(), 0, quoted);
+    while let Some(letter) = text[at..].chars().next() {
+        let rest = &text[at..];
+        let next = at + letter.len_utf8();
+        let inside = |from: usize, end: usize| text.get(from..end - 1).unwrap_or_default().to_owned();
+        let end = match letter {
+            '"' if !quoted => {
+                double = !double;
+                None
+            }
+            '\\' => unit(text, at, 0).ok(),
+            '\'' if !double => unit(text, at, 0).ok(),
+            '$' if rest.starts_with("$'") && !double => unit(text, at, 0).ok(),
+            '$' if rest.starts_with("$((") && arithmetic(text, at + 1).is_ok() => Some(at + 3),
+            '$' if rest.starts_with("$(") => unit(text, at, 0).ok().inspect(|end| {
+                found.push(('$', inside(at + 2, *end), newlines(&text[..at])));
+            }),
+            '`' => unit(text, at, 0).ok().inspect(|end| {
+                let escaped = inside(at + 1, *end);
+                let script = escaped.replace("\\`", "`").replace("\\$", "$").replace("\\\\", "\\");
+                found.push(('`', script, newlines(&text[..at])));
+            }),
+            '<' | '>' if !double && rest[1..].starts_with('(') => nested(text, at + 2, 0).ok().inspect(|end| {
+                found.push((letter, inside(at + 2, *end), newlines(&text[..at])));
+            }),
+            _ => None,
+        };
+        at = end.unwrap_or(next);
+    }
+    found
+}
+
 /// End of what a byte closes, with quotes and brackets inside.
 fn closed(script: &str, opened: usize, start: usize, end: u8, depth: u32) -> Result<usize, Torn> {
     if depth > DEEPEST {

@@ -24,6 +24,8 @@ pub(super) enum Node {
     },
     Case {
         line: u32,
+        /// What is compared, and the patterns.
+        words: Vec<String>,
         arms: Vec<Vec<Node>>,
     },
     Group(Vec<Node>),
@@ -313,7 +315,9 @@ impl Parser {
     }
 
     fn case(&mut self, line: u32) -> Result<Node, Unreadable> {
-        self.at += 2;
+        self.at += 1;
+        let mut words: Vec<String> = self.word().map(str::to_owned).into_iter().collect();
+        self.at += 1;
         self.blank();
         self.expect("in", line)?;
         let mut arms = Vec::new();
@@ -321,9 +325,10 @@ impl Parser {
             self.blank();
             if self.word() == Some("esac") {
                 self.at += 1;
-                return Ok(Node::Case { line, arms });
+                return Ok(Node::Case { line, words, arms });
             }
             while self.at < self.tokens.len() && self.operator() != Some(")") {
+                words.extend(self.word().map(str::to_owned));
                 self.at += 1;
             }
             if !self.take_operator(&[")"]) {

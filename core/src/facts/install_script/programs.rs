@@ -39,13 +39,17 @@ impl Runner {
     pub(super) fn output(&mut self, redirects: &[Redirect], out: Flow, runs: &Answer, line: u32) -> Flow {
         let mut left = out;
         for redirect in redirects {
-            let Redirect::Word { operator: operator @ (">" | ">>" | ">|" | "&>" | "&>>"), fd: None | Some(1), word } =
-                redirect
+            let Redirect::Word {
+                operator: operator @ (">" | ">>" | ">|" | ">&" | "&>" | "&>>"),
+                fd: None | Some(1),
+                word,
+            } = redirect
             else {
                 continue;
             };
             let file = self.variables.word(word, line);
-            if file == "/dev/stdout" {
+            let copied = *operator == ">&" && file.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+            if file == "/dev/stdout" || copied {
                 continue;
             }
             let text = std::mem::replace(&mut left, Flow::empty());
@@ -81,6 +85,7 @@ impl Runner {
     /// A command with what it reads and writes.
     pub(super) fn simple(&mut self, simple: &Simple, runs: &Answer) -> (Answer, Flow) {
         let line = simple.line;
+        self.inside(&simple.words, &simple.redirects, runs, line);
         let outer = self.input(&simple.redirects, line).map(|input| self.stdin.replace(input));
         let settings = simple.words.iter().take_while(|word| assignment(word).is_some()).count();
         let raw = &simple.words[settings..];
@@ -93,14 +98,37 @@ impl Runner {
         } else {
             let words: Vec<String> = raw.iter().flat_map(|word| self.variables.words(word, line)).collect();
             match words.is_empty() {
-                true => (Answer::Yes, Flow::empty()),
-                false => self.command(&words, raw, runs, line),
+                true => {
+                    self.assign(&simple.words[..settings], runs, false, line);
+                    (Answer::Yes, Flow::empty())
+                }
+                false => self.with(&simple.words[..settings], &words, raw, runs, line),
             }
         };
+        self.unsure(&simple.words, &simple.redirects, runs, line);
         if let Some(outer) = outer {
             self.stdin = outer;
         }
         (done.0, self.output(&simple.redirects, done.1, runs, line))
+    }
+
+    /// A command with assignments before it: a function has them while it runs.
+    fn with(&mut self, set: &[String], words: &[String], raw: &[String], runs: &Answer, line: u32) -> (Answer, Flow) {
+        let first = words.first().map(String::as_str).unwrap_or_default();
+        let names: Vec<&str> = set.iter().filter_map(|word| assignment(word)).map(|(name, _)| name_of(name)).collect();
+        if set.is_empty() || !self.variables.functions.contains_key(first) {
+            // Not all shells take back what stands before their own commands.
+            if KEEPS.contains(&first) {
+                names.iter().for_each(|name| self.variables.open(name, line));
+            }
+            set.iter().for_each(|word| drop(self.variables.word(word, line)));
+            return self.command(words, raw, runs, line);
+        }
+        let before: Vec<Option<String>> = names.iter().map(|name| self.variables.value(name)).collect();
+        self.assign(set, runs, false, line);
+        let done = self.command(words, raw, runs, line);
+        names.iter().zip(before).rev().for_each(|(name, value)| self.variables.put(name, value));
+        done
     }
 
     /// A command by its program; `raw` are the words before anything was replaced in them.
@@ -140,13 +168,23 @@ impl Runner {
             }
             program @ ("eval" | "source" | ".") => {
                 self.variables.forget(line);
-                if words.iter().any(|word| word.contains("kubectl")) {
+                self.touched(rest, line);
+                let calls = |word: &String| {
+                    word.contains("kubectl") || self.variables.functions.keys().any(|name| word.contains(name.as_str()))
+                };
+                let open = program == "eval" && words.iter().any(|word| is_open(word));
+                if open || words.iter().any(calls) {
                     let what = self.at(&format!("`{program}`"), line);
-                    self.doubt(format!("{what} runs kubectl, which is not followed"));
+                    let runs =
+                        if open { "commands that only a run can tell" } else { "kubectl, which is not followed" };
+                    self.doubt(format!("{what} runs {runs}"));
                 }
                 quiet(Answer::Open(told))
             }
             "read" | "mapfile" | "readarray" | "unset" | "getopts" | "let" => {
+                if rest.iter().any(|word| is_open(word)) {
+                    self.variables.forget(line);
+                }
                 rest.iter().for_each(|word| self.variables.open(name_of(word), line));
                 self.variables.open("REPLY", line);
                 self.variables.open("OPTARG", line);
@@ -185,8 +223,11 @@ impl Runner {
                 (Answer::Yes, text)
             }
             "rm" => {
-                for file in rest {
-                    if self.files.contains_key(plain(file)) {
+                for file in rest.iter().map(|word| plain(word).trim_end_matches('/')) {
+                    if certain {
+                        let folder = format!("{file}/");
+                        self.files.retain(|name, _| name != file && !name.starts_with(&folder));
+                    } else if self.files.contains_key(file) {
                         self.write(file, Flow::empty(), false, runs, line);
                     }
                 }
@@ -234,7 +275,10 @@ impl Runner {
             }
             None => {}
         }
-        if LOOKS.contains(&program) && !words.iter().any(|word| word.starts_with("-i") || word == "--in-place") {
+        if LOOKS.contains(&program) {
+            if edits(program, &words[1..]) {
+                self.touched(&words[1..], line);
+            }
             return (answer, out);
         }
         let kubectl = words.iter().position(|word| matches!(base(word), "kubectl" | "oc"));
@@ -255,6 +299,9 @@ impl Runner {
             let what = self.at(&format!("`{program}`"), line);
             self.doubt(format!("{what} runs kubectl, which is not followed"));
         }
+        if words.iter().any(|word| anything(base(word), words)) {
+            self.touched(&["*".to_owned()], line);
+        }
         self.touched(&words[1..], line);
         (answer, out)
     }
@@ -263,8 +310,9 @@ impl Runner {
     fn touched(&mut self, words: &[String], line: u32) {
         let told = self.at("a file that another program may have changed", line);
         for (file, flow) in &mut self.files {
-            let names = |word: &String| plain(word) == file || word.contains(['*', '?']) || is_open(word);
-            if !flow.is_empty() && words.iter().any(names) {
+            let names =
+                |word: &String| word.contains(base(file)) || word.contains(['*', '?', '[', '{']) || is_open(word);
+            if words.iter().any(names) {
                 *flow = Flow::Open(told.clone());
             }
         }
@@ -273,16 +321,17 @@ impl Runner {
     /// `NAME=value`; a `local` one is put back when the function ends.
     fn assign(&mut self, words: &[String], runs: &Answer, local: bool, line: u32) {
         for word in words.iter().filter(|word| !word.starts_with('-')) {
+            if assignment(word).is_none() && word.contains(['$', '`', '"', '\'', '\\']) {
+                self.assign_expanded(word, runs, local, line);
+                continue;
+            }
             let (name, value) = match assignment(word) {
                 Some((name, value)) => (name, Some(value)),
                 None => (name_of(word), None),
             };
             let (adds, name) = (name.ends_with('+'), name_of(name));
             if local {
-                let before = self.variables.value(name);
-                if let Some(locals) = self.locals.last_mut() {
-                    locals.push((name.to_owned(), before));
-                }
+                self.own(name);
             }
             let Some(value) = value else {
                 if local {
@@ -299,6 +348,39 @@ impl Runner {
             let added = self.variables.word(value, line);
             let text = if adds { before.unwrap_or_default() + &added } else { added };
             self.variables.set(name, &text, line);
+        }
+    }
+
+    /// What `export` and the like are given when a word has its `=` from an expansion or inside of quotes.
+    fn assign_expanded(&mut self, word: &str, runs: &Answer, local: bool, line: u32) {
+        for word in self.variables.words(word, line) {
+            match assignment(&word) {
+                Some((name, value)) => {
+                    if local {
+                        self.own(name_of(name));
+                    }
+                    if *runs == Answer::Yes && name_of(name) == name {
+                        self.variables.set(name, value, line);
+                    } else {
+                        self.variables.open(name_of(name), line);
+                    }
+                }
+                None if is_open(&word) => self.variables.forget(line),
+                None => {
+                    if local {
+                        self.own(name_of(&word));
+                        self.variables.open(name_of(&word), line);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts back what a variable has when the function ends.
+    fn own(&mut self, name: &str) {
+        let before = self.variables.value(name);
+        if let Some(locals) = self.locals.last_mut() {
+            locals.push((name.to_owned(), before));
         }
     }
 }
@@ -345,11 +427,52 @@ const LOOKS: &[&str] = &[
     "yamllint",
     "yq",
 ];
+/// The shell's own commands that may keep assignments that stand before them.
+const KEEPS: &[&str] = &[
+    ".", ":", "break", "continue", "eval", "exec", "exit", "export", "readonly", "return", "set", "shift", "source",
+    "times", "trap", "unset",
+];
 /// Programs that run the one that is named after them.
 const STARTS: &[&str] = &[
     "command", "env", "exec", "ionice", "k0s", "k3s", "microk8s", "minikube", "nice", "nohup", "stdbuf", "sudo",
     "timeout",
 ];
+
+/// Whether one of [`LOOKS`] is told to write a file.
+fn edits(program: &str, words: &[String]) -> bool {
+    // Letters of options, up to one that has the rest of the word for its value.
+    let letter =
+        |wanted: char, valued: &[char]| {
+            words.iter().filter(|word| !word.starts_with("--")).filter_map(|word| word.strip_prefix('-')).any(
+                |letters| letters.split(|letter| valued.contains(&letter)).next().unwrap_or_default().contains(wanted),
+            )
+        };
+    let long = |start: &str| words.iter().any(|word| word.starts_with(start));
+    // `w FILE` of sed, `> FILE` and `| PROGRAM` of awk.
+    let text = |marks: &[char]| words.iter().any(|word| word.contains(char::is_whitespace) && word.contains(marks));
+    match program {
+        "sed" => letter('i', &['e', 'f', 'l']) || long("--i") || text(&['w']),
+        "awk" => letter('i', &['v', 'f', 'F']) || long("--i") || text(&['>', '|']),
+        "yq" => letter('i', &[]) || long("--i"),
+        "sort" => letter('o', &['k', 't', 'S', 'T']) || long("--o"),
+        "uniq" => words.iter().filter(|word| !word.starts_with('-')).count() > 1,
+        _ => false,
+    }
+}
+
+/// Whether a program may change files that are not named.
+fn anything(program: &str, words: &[String]) -> bool {
+    let option = |letters: &[char]| words.iter().any(|word| word.starts_with('-') && word.contains(letters));
+    match program {
+        "git" | "parallel" | "patch" | "rsync" | "tar" | "unzip" => true,
+        "xargs" => words.len() > 1,
+        "find" => ["-exec", "-ok", "-delete", "-fprint", "-fls"]
+            .iter()
+            .any(|action| words.iter().any(|word| word.starts_with(action))),
+        "cp" | "mv" | "ln" | "install" => option(&['r', 'R', 'a', 't']),
+        _ => false,
+    }
+}
 
 /// A file's name without what leads nowhere.
 pub(super) fn plain(file: &str) -> &str {

@@ -5,15 +5,16 @@ use std::rc::Rc;
 
 use super::condition::Answer;
 use super::flow::Flow;
-use super::parse::{Node, Simple};
+use super::lex::{Redirect, substitutions};
+use super::parse::{Node, Simple, parse};
 use super::programs::{assigned_inside, assignment, base, name_of};
 use super::variables::Variables;
 use super::{Applied, is_open};
 
 /// Commands that are followed; a script has hundreds.
 const MOST: u32 = 20_000;
-/// Functions that call one another.
-const DEEPEST: u32 = 16;
+/// Functions that call one another, and commands in the words of one another.
+const DEEPEST: usize = 16;
 /// Words of a loop that is followed.
 const LONGEST_LOOP: usize = 64;
 
@@ -29,6 +30,8 @@ pub(super) struct Runner {
     pub(super) stdin: Option<Flow>,
     pub(super) exited: Answer,
     pub(super) returned: Answer,
+    /// Words of commands whose own words are looked at.
+    within: usize,
     steps: u32,
 }
 
@@ -42,6 +45,7 @@ pub(super) fn run(file: &str, nodes: &[Node]) -> Applied {
         stdin: None,
         exited: Answer::No,
         returned: Answer::No,
+        within: 0,
         steps: 0,
     };
     runner.nodes(nodes, &Answer::Yes);
@@ -117,7 +121,8 @@ impl Runner {
                 (Answer::Open("a command's answer".to_owned()), printed)
             }
             Node::Loop { line, each, condition, body } => self.repeat(*line, each.as_ref(), condition, body, runs),
-            Node::Case { line, arms } => {
+            Node::Case { line, words, arms } => {
+                self.inside(words, &[], runs, *line);
                 let told = self.at("a `case`", *line);
                 for arm in arms {
                     self.nodes(arm, &runs.clone().and(Answer::Open(told.clone())));
@@ -132,7 +137,9 @@ impl Runner {
                 (Answer::Yes, Flow::empty())
             }
             Node::Redirected { line, block, redirects } => {
+                self.inside(&[], redirects, runs, *line);
                 let input = self.input(redirects, *line);
+                self.unsure(&[], redirects, runs, *line);
                 let (answer, out) = self.node(block, runs, input);
                 (answer, self.output(redirects, out, runs, *line))
             }
@@ -149,6 +156,46 @@ impl Runner {
         let done = inside(self);
         (self.variables, self.exited, self.returned) = (variables, exited, returned);
         done
+    }
+
+    /// Runs what stands in words and redirections: `$(…)`, backquotes, `<(…)`.
+    pub(super) fn inside(&mut self, words: &[String], redirects: &[Redirect], runs: &Answer, line: u32) {
+        let texts = words.iter().map(|word| (word, false, line)).chain(redirects.iter().filter_map(|to| match to {
+            Redirect::Word { word, .. } => Some((word, false, line)),
+            Redirect::Here(here) => (!here.literal).then_some((&here.body, true, here.line)),
+        }));
+        for (text, quoted, first) in texts {
+            for (kind, script, before) in substitutions(text, quoted) {
+                let line = first.saturating_add(before);
+                let Some(nodes) = parse(&script, line).ok().filter(|_| self.within + self.locals.len() < DEEPEST)
+                else {
+                    let what =
+                        self.at("commands that are no shell script, or deeper in one another than is followed", line);
+                    self.doubt(format!("the script runs {what}"));
+                    continue;
+                };
+                let input = (kind == '>').then(|| Flow::Open(self.at("what is written to `>(…)`", line)));
+                let outer = input.map(|input| self.stdin.replace(input));
+                self.within += 1;
+                self.subshell(|runner| runner.nodes(&nodes, runs));
+                self.within -= 1;
+                if let Some(outer) = outer {
+                    self.stdin = outer;
+                }
+            }
+        }
+    }
+
+    /// Opens what `${NAME:=…}` sets in words that a command has only if it runs.
+    pub(super) fn unsure(&mut self, words: &[String], redirects: &[Redirect], runs: &Answer, line: u32) {
+        if !matches!(runs, Answer::Open(_)) {
+            return;
+        }
+        let texts = words.iter().chain(redirects.iter().map(|to| match to {
+            Redirect::Word { word, .. } => word,
+            Redirect::Here(here) => &here.body,
+        }));
+        texts.flat_map(|text| assigned_inside(text)).for_each(|name| self.variables.open(name, line));
     }
 
     /// `a && b || c`. An `apply` before `&&` is taken to go well, as one before a line's end is.
@@ -177,8 +224,10 @@ impl Runner {
         runs: &Answer,
     ) -> (Answer, Flow) {
         let told = self.at("a loop", line);
-        if let Some((name, words)) = each {
-            let words: Vec<String> = words.iter().flat_map(|word| self.variables.words(word, line)).collect();
+        if let Some((name, raw)) = each {
+            self.inside(raw, &[], runs, line);
+            let words: Vec<String> = raw.iter().flat_map(|word| self.variables.words(word, line)).collect();
+            self.unsure(raw, &[], runs, line);
             let literal = |word: &String| !is_open(word) && !word.contains(['*', '?', '[', '{']);
             if words.len() <= LONGEST_LOOP && words.iter().all(literal) && *runs == Answer::Yes && !leaves(body) {
                 let mut printed = Flow::empty();
@@ -230,7 +279,7 @@ impl Runner {
 
     /// A function with these arguments.
     pub(super) fn call(&mut self, body: &[Node], words: &[String], runs: &Answer, line: u32) -> (Answer, Flow) {
-        if self.locals.len() >= DEEPEST as usize {
+        if self.within + self.locals.len() >= DEEPEST {
             let what = self.at("functions that call one another", line);
             self.doubt(format!("the script has {what} more often than this program follows"));
             return (Answer::Open("a function".to_owned()), Flow::Open("a function's output".to_owned()));

@@ -263,6 +263,7 @@ impl Variables {
         let Ok(nodes) = parse(script, line) else { return open };
         let [Node::Simple(command)] = nodes.as_slice() else { return open };
         self.depth += 1;
+        let values = self.values.clone();
         let printed = match self.printed(command) {
             Some(text) => Some(text),
             None => match command.words.as_slice() {
@@ -277,6 +278,7 @@ impl Variables {
             },
         };
         self.depth -= 1;
+        self.values = values;
         printed.map_or(open, |text| text.text.trim_end_matches('\n').to_owned())
     }
 
