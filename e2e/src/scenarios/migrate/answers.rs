@@ -160,6 +160,8 @@ fn parse(text: &str) -> Option<Vec<Question>> {
         questions.push(Question { at: at + took.parse::<Moment>().ok()?, failed, first });
         first = false;
     }
+    // The last words of a pod that is going may stand behind the first of its successor.
+    questions.sort_by_key(|one| one.at);
     Some(questions)
 }
 
