@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use ovncilium_core::facts::workloads::{Pod, Unmanaged};
 use ovncilium_core::facts::{
     Facts, Known, Source, Subject, addresses::Range, cilium::Endpoint, file, kube_ovn, networks, services,
     services::Provider,
@@ -72,7 +73,7 @@ pub(super) fn write_all(dir: &Path) -> Result<()> {
             }
             if managed {
                 let pods = known(&found.workloads)?.pods.iter().filter(|pod| !pod.host_network);
-                let endpoint = |pod: &ovncilium_core::facts::workloads::Pod| Endpoint {
+                let endpoint = |pod: &Pod| Endpoint {
                     namespace: pod.namespace.clone(),
                     name: pod.name.clone(),
                     ips: pod.ips.clone(),
@@ -81,6 +82,9 @@ pub(super) fn write_all(dir: &Path) -> Result<()> {
                 let endpoints = pods.map(endpoint).collect();
                 if let Known::Known(cilium) = &mut facts.cilium.value {
                     cilium.endpoints = endpoints;
+                }
+                if let Known::Known(workloads) = &mut facts.workloads.value {
+                    workloads.unmanaged = Some(Unmanaged::default());
                 }
             }
             write_one(&after(dir, layout, managed), &facts)?;
