@@ -23,4 +23,13 @@ until chroot "$ROOT" ctr version >/dev/null 2>&1; do
 done
 tar --create --directory "$LAYOUT" . | chroot "$ROOT" ctr --namespace k8s.io images import -
 kill "$containerd"
-wait "$containerd" || true
+ended=0
+wait "$containerd" || ended=$?
+# By itself, or by our signal; anything else may have left its databases half written.
+case $ended in
+  0 | 143) ;;
+  *)
+    tail -n 5 "$STATE.log"
+    exit 1
+    ;;
+esac
