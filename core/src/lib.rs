@@ -15,6 +15,7 @@ pub mod plan;
 pub mod policy;
 pub mod render;
 pub mod report;
+pub mod selector;
 pub mod values;
 
 pub use digest::Digest;

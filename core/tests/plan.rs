@@ -238,11 +238,16 @@ fn a_rollback_takes_the_file_before_the_agent_and_the_agent_last() {
     assert_eq!(plan.kind, Kind::Rollback);
     assert_eq!(lint(&plan), vec![]);
     assert!(before(&plan, "hold/label-node", "hold/set-release"), "no agent is chased away by the affinity");
-    assert!(before(&plan, "hold-audit/", "hand-back/"), "audit again before OVN enforces again");
-    assert!(before(&plan, "hand-back/", "go-back/"), "policy is OVN's before a node leaves the chain");
+    assert!(before(&plan, "hand-back/await-ovn-policy", "hold"), "OVN enforces before Cilium audits again");
+    assert!(before(&plan, "hold-audit/", "go-back/"), "policy is OVN's alone before a node leaves the chain");
     assert!(before(&plan, "go-back/", "recycle/"));
     assert!(before(&plan, "recycle/", "remove/label-node"), "pods are recycled while the agent runs");
     assert!(before(&plan, "remove/clean-datapath", "remove/remove-release"));
+    let mut hasty = plan.clone();
+    hasty.phases.swap(1, 2);
+    let said = lint(&hasty).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert!(said.contains("hold/set-release`: Cilium audits again before OVN enforces"), "{said}");
+    assert!(said.contains("hold-audit/label-node"), "{said}");
     for wave in plan.phases.iter().flat_map(|phase| &phase.stages).filter(|stage| stage.title.starts_with("wave")) {
         for lane in &wave.lanes {
             let actions: Vec<_> = lane.steps.iter().map(|step| step.action.name()).collect();
@@ -251,6 +256,13 @@ fn a_rollback_takes_the_file_before_the_agent_and_the_agent_last() {
                 assert_eq!(lane.steps[retire + 1].action, Action::ProveConf { chain: Chain::Plain });
             }
         }
+    }
+}
+
+/// Take every step with this action out.
+fn without(plan: &mut Plan, action: &Action) {
+    for lane in plan.phases.iter_mut().flat_map(|phase| &mut phase.stages).flat_map(|stage| &mut stage.lanes) {
+        lane.steps.retain(|step| &step.action != action);
     }
 }
 
@@ -263,11 +275,7 @@ fn an_edited_plan_is_refused() {
         lint(&plan).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     let without_coverage = broken(&|plan| {
-        for stage in plan.phases.iter_mut().flat_map(|phase| &mut phase.stages) {
-            for lane in &mut stage.lanes {
-                lane.steps.retain(|step| step.action != Action::AwaitCoverage);
-            }
-        }
+        without(plan, &Action::AwaitCoverage);
     });
     assert!(
         without_coverage.contains("network policy goes off before every pod has its endpoint"),
@@ -287,12 +295,13 @@ fn an_edited_plan_is_refused() {
     });
     assert!(without_label.contains("a file is retired while the label would write it again"), "{without_label}");
     let without_review = broken(&|plan| {
-        for stage in plan.phases.iter_mut().flat_map(|phase| &mut phase.stages) {
-            for lane in &mut stage.lanes {
-                lane.steps.retain(|step| step.action != Action::ReviewDrops);
-            }
-        }
+        without(plan, &Action::ReviewDrops);
     });
     assert!(without_review.contains("a node enforces before what it would drop was reviewed"), "{without_review}");
+    let without_enforcement = broken(&|plan| without(plan, &Action::AwaitEnforcement));
+    assert!(
+        without_enforcement.contains("network policy goes off before every endpoint enforces"),
+        "{without_enforcement}"
+    );
     assert!(broken(&|plan| plan.schema = 99).contains("schema 99"));
 }

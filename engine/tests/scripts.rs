@@ -226,15 +226,23 @@ Nov 25 05:00:00.100: [fd00::5]:80 (ID:1234) <- [fd00::9]:40001 (ID:7777) policy-
 EVENTS LOST: HUBBLE_RING_BUFFER CPU(0) 3
 ";
 
-/// Run `observe.sh` with a `hubble` that does this.
-fn observed(hubble: &str) -> (i32, String) {
+/// Run a task with programs of these names that do these things.
+fn with_programs(task: Task, programs: &[(&str, &str)], env: &[(&str, &str)]) -> (i32, String) {
     use std::os::unix::fs::PermissionsExt as _;
     let bin = tempfile::tempdir().unwrap();
-    let program = bin.path().join("hubble");
-    std::fs::write(&program, format!("#!/bin/sh\n{hubble}\n")).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for (name, script) in programs {
+        let program = bin.path().join(name);
+        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
     let path = format!("{}:{}", bin.path().display(), std::env::var("PATH").unwrap());
-    run(Task::Observe, bin.path(), &[("PATH", &path), ("WATCH", "1")])
+    let env: Vec<(&str, &str)> = env.iter().copied().chain([("PATH", path.as_str())]).collect();
+    run(task, bin.path(), &env)
+}
+
+/// Run `observe.sh` with a `hubble` that does this.
+fn observed(hubble: &str) -> (i32, String) {
+    with_programs(Task::Observe, &[("hubble", hubble)], &[("WATCH", "1")])
 }
 
 #[test]
@@ -286,4 +294,98 @@ fn observe_keeps_its_answer_below_the_limit_and_says_how_much_is_left() {
     assert!(text.len() < 4000, "{} bytes", text.len());
     let drops = Drops::of(&Answer::parse(&text).unwrap()).unwrap();
     assert_eq!((drops.told.len() + drops.untold, drops.may_hide_nodes()), (300, false));
+}
+
+/// Run `endpoints.sh` with a `cilium-dbg` that prints this.
+fn endpoints(list: &str, watch: &str) -> (i32, String) {
+    with_programs(Task::Endpoints, &[("cilium-dbg", &format!("cat <<'END'\n{list}\nEND"))], &[("WATCH", watch)])
+}
+
+#[test]
+fn endpoints_are_told_unless_they_enforce() {
+    let host = "/ ready none\n/ ready \n";
+    let settled =
+        format!("{host}shop/db-0 ready both\nshop/web-1 ready none\nshop/x ready ingress\nshop/y ready egress");
+    assert_eq!(endpoints(&settled, "0"), (0, "endpoints 4\n".to_owned()));
+    assert_eq!(endpoints(host, "0"), (0, "endpoints 0\n".to_owned()));
+    let busy =
+        "shop/db-0 regenerating both\nshop/db-1 ready audit-ingress\nshop/db-2 restoring \nshop/web-1 ready both";
+    let told = "endpoints 4\npending shop/db-0 regenerating both\npending shop/db-1 ready audit-ingress\npending shop/db-2 restoring \n";
+    assert_eq!(endpoints(busy, "0"), (0, told.to_owned()));
+    assert_eq!(Answer::parse(told).unwrap().len(), 4);
+}
+
+#[test]
+fn endpoints_are_waited_for() {
+    let work = tempfile::tempdir().unwrap();
+    let seen = work.path().join("seen");
+    let script = format!(
+        "[ -e {0} ] && echo 'shop/db-0 ready both' && exit; : >{0}; echo 'shop/db-0 regenerating both'",
+        seen.display()
+    );
+    let told = with_programs(Task::Endpoints, &[("cilium-dbg", &script)], &[("WATCH", "20")]);
+    assert_eq!(told, (0, "endpoints 1\n".to_owned()));
+}
+
+#[test]
+fn an_agent_that_cannot_be_asked_enforces_nothing() {
+    let told = with_programs(
+        Task::Endpoints,
+        &[("cilium-dbg", "echo 'cannot get endpoint list: EOF' >&2; exit 1")],
+        &[("WATCH", "0")],
+    );
+    assert_eq!(told, (1, "cilium-dbg ended with 1: cannot get endpoint list: EOF\n".to_owned()));
+}
+
+/// What OVN's programs print (25.03) for two policies of which the second has one direction; the sync ends with this code.
+fn ovn(sync: u8) -> [(&'static str, String); 2] {
+    let north = format!(
+        r#"case "$*" in
+  '--db=tcp:[10.0.0.1]:6641 '*'list ACL') printf '%s\n' a1,to-lport a2,to-lport b1,from-lport other,to-lport ;;
+  *'list Port_Group') printf '%s\n' 'np=shop/db,a1 a2 b1' 'np=shop/web k=v,other' 'ovn.sg=x,' ,other ;;
+  *'--wait=hv sync') exit {sync} ;;
+  *'get NB_Global . nb_cfg') echo 7 ;;
+  *) echo "unexpected: $*" >&2; exit 9 ;;
+esac"#
+    );
+    let south = r#"case "$*" in
+  '--db=tcp:[10.0.0.1]:6642 '*'list Chassis_Private') printf '%s
+' c-1,7 c-2,6 ;;
+  *) echo "unexpected: $*" >&2; exit 9 ;;
+esac"#;
+    [("ovn-nbctl", north), ("ovn-sbctl", south.to_owned())]
+}
+
+fn policies(wanted: &[&str], sync: u8) -> (i32, String) {
+    let programs = ovn(sync);
+    let programs: Vec<(&str, &str)> = programs.iter().map(|(name, script)| (*name, script.as_str())).collect();
+    let lists: Vec<String> = (0..wanted.len()).map(|index| format!("WANTED_{index}")).collect();
+    let mut env = vec![("NB", "tcp:[10.0.0.1]:6641"), ("SB", "tcp:[10.0.0.1]:6642"), ("WATCH", "0")];
+    env.extend(lists.iter().map(String::as_str).zip(wanted.iter().copied()));
+    with_programs(Task::Policies, &programs, &env)
+}
+
+#[test]
+fn policies_without_rules_in_ovn_are_told() {
+    let all = ["shop/db to-lport,shop/db from-lport", "shop/web to-lport"];
+    assert_eq!(policies(&all, 0), (0, "policies 3\n".to_owned()));
+    let told = policies(&["shop/db to-lport,shop/web from-lport,shop/new to-lport"], 0);
+    assert_eq!(told, (0, "policies 3\nlacking shop/web from-lport\nlacking shop/new to-lport\n".to_owned()));
+    let answer = Answer::parse(&told.1).unwrap();
+    assert_eq!(answer[1], Answer::Lacking("shop/web from-lport".to_owned()));
+}
+
+#[test]
+fn a_chassis_that_has_not_taken_the_rules_over_is_told() {
+    assert_eq!(policies(&["shop/db to-lport"], 1), (0, "policies 1\nbehind c-2\n".to_owned()));
+}
+
+#[test]
+fn a_database_that_cannot_be_asked_has_no_rules() {
+    let (code, text) = with_programs(
+        Task::Policies,
+        &[("ovn-nbctl", "echo 'database connection failed ()' >&2; exit 1"), ("ovn-sbctl", "exit 1")],
+        &[("NB", "tcp:[10.0.0.1]:6641"), ("SB", ""), ("WATCH", "0"), ("WANTED_0", "shop/db to-lport")],
+    );
+    assert_eq!((code, text.as_str()), (1, "ovn-nbctl ended with 1: database connection failed ()\n"));
 }

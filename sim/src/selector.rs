@@ -68,22 +68,11 @@ pub fn matches_fields(object: &Value, selector: &str) -> bool {
 
 /// Whether `object` matches a LabelSelector (`matchLabels`, `matchExpressions`); an empty one matches everything.
 pub fn matches(object: &Value, selector: &Value) -> bool {
-    let pairs = selector.get("matchLabels").and_then(Value::as_object);
-    pairs.is_none_or(|pairs| pairs.iter().all(|(key, value)| label(object, key) == value.as_str()))
-        && list(selector, "/matchExpressions").iter().all(|term| expression(object, term))
+    ovncilium_core::selector::matches(labels(object), selector)
 }
 
-/// One `{key, operator, values}` over the labels of `object`.
-fn expression(object: &Value, term: &Value) -> bool {
-    let found = label(object, text(term, "/key"));
-    let listed = || list(term, "/values").iter().any(|value| value.as_str() == found);
-    match text(term, "/operator") {
-        "In" => found.is_some() && listed(),
-        "NotIn" => found.is_none() || !listed(),
-        "Exists" => found.is_some(),
-        "DoesNotExist" => found.is_none(),
-        _ => false,
-    }
+fn labels(object: &Value) -> &Value {
+    object.pointer("/metadata/labels").unwrap_or(&Value::Null)
 }
 
 /// Whether a pod of `spec` may run on `node` by its nodeSelector and its required node affinity.
@@ -96,7 +85,7 @@ pub fn selects_node(spec: &Value, node: &Value) -> bool {
     let terms = list(spec, required);
     let by_affinity = terms.is_empty()
         || terms.iter().any(|term| {
-            list(term, "/matchExpressions").iter().all(|one| expression(node, one))
+            list(term, "/matchExpressions").iter().all(|one| ovncilium_core::selector::meets(labels(node), one))
                 && list(term, "/matchFields").iter().all(|one| {
                     text(one, "/key") == "metadata.name"
                         && list(one, "/values").iter().any(|value| value.as_str() == Some(crate::objects::name(node)))

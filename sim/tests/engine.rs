@@ -9,7 +9,7 @@ use ovncilium_core::ids::RunId;
 use ovncilium_core::journal::{HEADER_LIMIT, RECORD_LIMIT, SHARD_LIMIT, State};
 use ovncilium_core::plan::migrate::{Choices, migrate, settings};
 use ovncilium_core::plan::rollback::rollback;
-use ovncilium_core::plan::{Plan, Resource};
+use ovncilium_core::plan::{Action, Plan, Resource};
 use ovncilium_engine::collect::{self, Options};
 use ovncilium_engine::journal::Store as Journal;
 use ovncilium_engine::run::{Claim, Ended, claim};
@@ -116,6 +116,61 @@ fn a_migration_and_its_rollback_leave_the_cluster_as_it_was() {
         .into_iter()
         .filter(|o| o["metadata"]["name"].as_str().unwrap_or_default().starts_with("ovncilium-"));
     assert_eq!(ours.map(|o| o["metadata"]["name"].to_string()).collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+/// Begin to watch who enforces policy on a pod of every node, once Kube-OVN has built all it builds.
+fn watch_policy(sim: &SimCluster) {
+    let everywhere = serde_json::json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": { "namespace": "logging", "name": "logger" },
+        "spec": { "podSelector": { "matchLabels": { "app": "logger" } }, "policyTypes": ["Ingress"] },
+    });
+    sim.person().create(&Resource::NETWORK_POLICIES, &everywhere).unwrap();
+    sim.pass_time(Duration::from_secs(90));
+    sim.nodes_mut().unprotected.clear();
+}
+
+/// Leave out of a plan every step with this action.
+fn without(plan: &Plan, action: &Action) -> Plan {
+    let mut plan = plan.clone();
+    for stage in plan.phases.iter_mut().flat_map(|phase| &mut phase.stages) {
+        for lane in &mut stage.lanes {
+            lane.steps.retain(|step| &step.action != action);
+        }
+    }
+    plan
+}
+
+#[test]
+fn policy_is_enforced_by_somebody_all_the_time() {
+    for seed in 20..28 {
+        let sim = SimCluster::example(seed).unwrap();
+        watch_policy(&sim);
+        assert_eq!(process(&sim, Some(&migration(sim.world()))), Ok(Ended::Done));
+        assert!(!sim.nodes().ovn.network_policy, "it was handed over");
+        assert_eq!(sim.nodes().unprotected, Vec::<String>::new(), "forward, seed {seed}");
+        assert_eq!(process(&sim, Some(&way_back(sim.world()))), Ok(Ended::Done));
+        assert!(sim.nodes().ovn.network_policy, "it was handed back");
+        assert_eq!(sim.nodes().unprotected, Vec::<String>::new(), "back, seed {seed}");
+    }
+}
+
+#[test]
+fn without_its_waits_policy_would_be_open_for_a_while() {
+    let open = |seed: u64, forward: &dyn Fn(Plan) -> Plan, back: &dyn Fn(Plan) -> Plan| {
+        let sim = SimCluster::example(seed).unwrap();
+        watch_policy(&sim);
+        assert_eq!(process(&sim, Some(&forward(migration(sim.world())))), Ok(Ended::Done));
+        let after_forward = sim.nodes().unprotected.len();
+        assert_eq!(process(&sim, Some(&back(way_back(sim.world())))), Ok(Ended::Done));
+        (after_forward, sim.nodes().unprotected.len() - after_forward)
+    };
+    let seeds = || 20..28_u64;
+    let hasty = |plan: Plan| without(&plan, &Action::AwaitEnforcement);
+    assert!(seeds().any(|seed| open(seed, &hasty, &|plan| plan).0 > 0), "forward");
+    let hasty = |plan: Plan| without(&plan, &Action::AwaitOvnPolicy);
+    assert!(seeds().any(|seed| open(seed, &|plan| plan, &hasty).1 > 0), "back");
 }
 
 #[test]

@@ -101,11 +101,15 @@ pub enum Action {
     AwaitCoverage,
     /// Ask the lane's agent what it would drop if it enforced; goes on only if that is nothing, or accepted.
     ReviewDrops,
+    /// Wait until the lane's agent enforces for every endpoint it has, not only for new ones.
+    AwaitEnforcement,
     /// Set flags of kube-ovn-controller in one restart and wait until it has settled.
     SetControllerFlags {
         /// Flags without dashes, and their values.
         flags: BTreeMap<String, String>,
     },
+    /// Wait until OVN enforces every NetworkPolicy on every node.
+    AwaitOvnPolicy,
     /// Remove Cilium's programs and interfaces from the lane's node.
     CleanDatapath,
     /// Remove the CRDs of Cilium with what is in them, unless a policy object exists.
@@ -135,7 +139,9 @@ impl Action {
             Self::Recycle { .. } => "recycle",
             Self::AwaitCoverage => "await-coverage",
             Self::ReviewDrops => "review-drops",
+            Self::AwaitEnforcement => "await-enforcement",
             Self::SetControllerFlags { .. } => "set-controller-flags",
+            Self::AwaitOvnPolicy => "await-ovn-policy",
             Self::CleanDatapath => "clean-datapath",
             Self::RemoveCrds => "remove-crds",
             Self::Verify { .. } => "verify",
@@ -177,6 +183,8 @@ impl fmt::Display for Action {
             Self::Recycle { .. } => f.write_str("recycle old pods"),
             Self::AwaitCoverage => f.write_str("every pod has its endpoint"),
             Self::ReviewDrops => f.write_str("review what enforcement would drop"),
+            Self::AwaitEnforcement => f.write_str("every endpoint of the node enforces"),
+            Self::AwaitOvnPolicy => f.write_str("OVN enforces every network policy"),
             Self::SetControllerFlags { flags } => {
                 let words: Vec<String> = flags.iter().map(|(name, value)| format!("--{name}={value}")).collect();
                 write!(f, "kube-ovn-controller {}", words.join(" "))

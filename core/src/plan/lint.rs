@@ -24,6 +24,9 @@ struct Past {
     covered: bool,
     recycled: BTreeSet<String>,
     reviewed: BTreeSet<String>,
+    enforcing: BTreeSet<String>,
+    enforced: BTreeSet<String>,
+    ovn_policy: bool,
     retired: BTreeSet<String>,
     unchained: BTreeSet<String>,
 }
@@ -77,6 +80,14 @@ pub fn lint(plan: &Plan) -> Vec<Broken> {
     broken
 }
 
+/// Whether the plan turns Kube-OVN's network policy on.
+fn hands_policy_back(plan: &Plan) -> bool {
+    plan.steps().any(|(_, _, step)| match &step.action {
+        Action::SetControllerFlags { flags } => flags.get("enable-np").is_some_and(|value| value != "false"),
+        _ => false,
+    })
+}
+
 fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static str> {
     let mut broken = Vec::new();
     let mut must = |holds: bool, rule: &'static str| {
@@ -86,10 +97,12 @@ fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static 
     };
     must(past.ids.insert(step.id.0.clone()), "its id is not unique");
     let migrating = plan.kind == super::Kind::Migrate;
+    let handed_back = migrating || past.ovn_policy || !hands_policy_back(plan);
     match &step.action {
         Action::SetRelease { stage } => {
             past.staged |= *stage == ReleaseStage::Staged;
             must(past.staged, "the release is not in audit mode first");
+            must(handed_back, "Cilium audits again before OVN enforces");
             must(
                 !migrating || *stage == ReleaseStage::Staged || past.covered,
                 "enforcement before every pod has its endpoint",
@@ -104,6 +117,11 @@ fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static 
                 !on(ENFORCE_LABEL) || past.reviewed.contains(node),
                 "a node enforces before what it would drop was reviewed",
             );
+            must(handed_back || !off(ENFORCE_LABEL), "Cilium audits again before OVN enforces");
+            if on(ENFORCE_LABEL) {
+                past.enforcing.insert(node.to_owned());
+                past.enforced.remove(node);
+            }
             if on(CHAINED_LABEL) {
                 past.unchained.remove(node);
                 past.retired.remove(node);
@@ -134,9 +152,17 @@ fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static 
             must(past.covered, "drops are reviewed before every pod has its endpoint");
             past.reviewed.insert(node.to_owned());
         }
+        Action::AwaitEnforcement => {
+            past.enforced.insert(node.to_owned());
+        }
+        Action::AwaitOvnPolicy => past.ovn_policy = true,
         Action::SetControllerFlags { flags } => {
             let off = flags.get("enable-np").is_some_and(|value| value == "false");
             must(!migrating || !off || past.covered, "network policy goes off before every pod has its endpoint");
+            must(
+                !migrating || !off || past.enforcing.is_subset(&past.enforced),
+                "network policy goes off before every endpoint enforces",
+            );
         }
         Action::RemoveRelease => {
             must(

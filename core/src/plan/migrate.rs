@@ -429,7 +429,7 @@ fn phases(settings: &Settings, installation: &Installation, nodes: &[PlannedNode
             .into_iter()
             .chain(waves.iter().enumerate().map(|(index, wave)| {
                 node_stage(&format!("wave {index}"), "enforce", wave, 0, || {
-                    vec![labels(&[(ENFORCE_LABEL, Some("true"))]), Action::RestartAgent]
+                    vec![labels(&[(ENFORCE_LABEL, Some("true"))]), Action::RestartAgent, Action::AwaitEnforcement]
                 })
             }))
             .collect(),

@@ -40,6 +40,24 @@ pub fn rollback(
     let chained = with(&|node| settled || labelled(CHAINED_LABEL)(node) || labelled(AGENT_LABEL)(node));
     let enforcing = with(&|node| settled || labelled(ENFORCE_LABEL)(node));
     let mut phases = vec![phase(0, "claim", "take the lock, open the journal", "nothing", Vec::new())];
+    let mut hand_back = Vec::new();
+    if installation.controller.flags_list != settings.controller_flags_before {
+        let before = flags_before(&settings.controller_flags_before);
+        let enforces = before.get("enable-np").is_some_and(|value| value != "false");
+        let mut steps = vec![step("hand-back", Action::SetControllerFlags { flags: before })];
+        // Cilium must not stop before OVN has begun (ADR 0007).
+        if enforces {
+            steps.push(step("hand-back", Action::AwaitOvnPolicy));
+        }
+        hand_back.push(cluster_stage("kube-ovn-controller", steps));
+    }
+    phases.push(phase(
+        1,
+        "hand-back",
+        "Kube-OVN's network policy and load balancer as they were",
+        "pod creation pauses for seconds; for a while both enforce policy",
+        hand_back,
+    ));
     let mut hold = Vec::new();
     if cilium.installation.is_some() {
         if settled {
@@ -53,28 +71,7 @@ pub fn rollback(
             }));
         }
     }
-    phases.push(phase(
-        1,
-        "hold",
-        "Cilium audits again; nothing restarts by itself",
-        "policy is OVN's until it is back",
-        hold,
-    ));
-    let before = flags_before(&settings.controller_flags_before);
-    let mut hand_back = Vec::new();
-    if installation.controller.flags_list != settings.controller_flags_before {
-        hand_back.push(cluster_stage(
-            "kube-ovn-controller",
-            vec![step("hand-back", Action::SetControllerFlags { flags: before })],
-        ));
-    }
-    phases.push(phase(
-        2,
-        "hand-back",
-        "Kube-OVN's network policy and load balancer as they were",
-        "pod creation pauses for seconds",
-        hand_back,
-    ));
+    phases.push(phase(2, "hold", "Cilium audits again; nothing restarts by itself", "policy is OVN's alone", hold));
     let chained_waves = by_wave(&chained);
     phases.push(phase(
         3,

@@ -109,6 +109,8 @@ fn step_writes(writes: &mut Vec<Write>, settings: &Settings, node: &str, action:
         Action::Canary { .. } => task("canary"),
         Action::RetireConf => task("retire our file"),
         Action::ReviewDrops => task("ask an agent what it would drop"),
+        Action::AwaitEnforcement => task("ask an agent what it enforces"),
+        Action::AwaitOvnPolicy => task("ask OVN what it enforces"),
         Action::CleanDatapath => task("remove Cilium's programs"),
         Action::Recycle { .. } => writes.push(Write::new("evict", Resource::PODS, "*", "*", "recycle")),
         Action::SetControllerFlags { .. } => {

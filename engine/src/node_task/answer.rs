@@ -53,6 +53,16 @@ pub enum Answer {
     Audited(usize),
     /// One of them.
     Drop(Drop),
+    /// How many endpoints of pods the agent has.
+    Endpoints(usize),
+    /// One that does not enforce yet: pod, state, policy.
+    Pending(String),
+    /// How many directions of policies OVN was asked for.
+    Policies(usize),
+    /// One that OVN has no rules for: policy, direction.
+    Lacking(String),
+    /// A chassis that has not taken over what OVN's database holds.
+    Behind(String),
     /// Cilium's programs are gone.
     Cleaned,
     /// The answer was too long and ends here.
@@ -123,6 +133,11 @@ impl Answer {
             }
             "audited" => Self::Audited(rest.parse().ok()?),
             "drop" => Self::Drop(Drop::parse(rest)?),
+            "endpoints" => Self::Endpoints(rest.parse().ok()?),
+            "pending" => Self::Pending(named()?),
+            "policies" => Self::Policies(rest.parse().ok()?),
+            "lacking" => Self::Lacking(named()?),
+            "behind" => Self::Behind(named()?),
             "cleaned" if rest.is_empty() => Self::Cleaned,
             _ => return None,
         })
@@ -251,7 +266,8 @@ mod tests {
         let text = format!(
             "kernel 6.1.0\ndevice ovn0\nfile {SHA} 01 a.conflist\ncontent 01 a.conflist YWJj\nretired a\nabsent b\n\
              refused a is the only one\ncheck dns ok\ncheck pod failed timed out\ncleaned\n\
-             audited 1\ndrop 4 INGRESS 172.30.0.21 world 10.16.0.5:8080"
+             audited 1\ndrop 4 INGRESS 172.30.0.21 world 10.16.0.5:8080\n\
+             endpoints 3\npending shop/db-0 regenerating audit-both\npolicies 2\nlacking shop/db to-lport\nbehind c-1"
         );
         let named = |name: &str| name.to_owned();
         assert_eq!(
@@ -275,6 +291,11 @@ mod tests {
                     identity: named("world"),
                     destination: named("10.16.0.5:8080"),
                 }),
+                Answer::Endpoints(3),
+                Answer::Pending(named("shop/db-0 regenerating audit-both")),
+                Answer::Policies(2),
+                Answer::Lacking(named("shop/db to-lport")),
+                Answer::Behind(named("c-1")),
             ]
         );
         let error = Answer::parse("kernel 6.1\nfile 12 x\n").unwrap_err();

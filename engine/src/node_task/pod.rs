@@ -19,13 +19,18 @@ pub enum Task {
     Canary,
     /// Tell which connections Cilium would drop if it enforced.
     Observe,
+    /// Tell whether Cilium enforces for every endpoint.
+    Endpoints,
+    /// Tell whether OVN has rules for every NetworkPolicy.
+    Policies,
     /// Remove Cilium's programs, maps and interfaces.
     Cleanup,
 }
 
 impl Task {
     /// Every task.
-    pub const ALL: [Self; 5] = [Self::Probe, Self::Retire, Self::Canary, Self::Observe, Self::Cleanup];
+    pub const ALL: [Self; 7] =
+        [Self::Probe, Self::Retire, Self::Canary, Self::Observe, Self::Endpoints, Self::Policies, Self::Cleanup];
 
     /// Its name, as in labels and names of pods.
     pub fn name(self) -> &'static str {
@@ -34,6 +39,8 @@ impl Task {
             Self::Retire => "retire",
             Self::Canary => "canary",
             Self::Observe => "observe",
+            Self::Endpoints => "endpoints",
+            Self::Policies => "policies",
             Self::Cleanup => "cleanup",
         }
     }
@@ -45,6 +52,8 @@ impl Task {
             Self::Retire => include_str!("../../scripts/retire.sh"),
             Self::Canary => include_str!("../../scripts/canary.sh"),
             Self::Observe => include_str!("../../scripts/observe.sh"),
+            Self::Endpoints => include_str!("../../scripts/endpoints.sh"),
+            Self::Policies => include_str!("../../scripts/policies.sh"),
             Self::Cleanup => include_str!("../../scripts/cleanup.sh"),
         }
     }
@@ -54,7 +63,8 @@ impl Task {
         match self {
             Self::Probe | Self::Retire => 60,
             Self::Canary => 200,
-            Self::Observe | Self::Cleanup => 120,
+            Self::Observe | Self::Cleanup | Self::Endpoints => 120,
+            Self::Policies => 180,
         }
     }
 }
@@ -154,7 +164,13 @@ fn volumes(task: Task, settings: &TaskSettings) -> Vec<(Value, Value)> {
         Task::Probe => vec![conf(true)],
         Task::Retire => vec![conf(false)],
         Task::Canary => vec![(json!({ "name": "tmp", "emptyDir": {} }), json!({ "name": "tmp", "mountPath": "/tmp" }))],
-        Task::Observe => vec![host("cilium-run", "/var/run/cilium", "Directory", "/var/run/cilium", true)],
+        Task::Policies => vec![(
+            json!({ "name": "tls", "secret": { "secretName": "kube-ovn-tls", "optional": true } }),
+            json!({ "name": "tls", "mountPath": "/var/run/tls", "readOnly": true }),
+        )],
+        Task::Observe | Task::Endpoints => {
+            vec![host("cilium-run", "/var/run/cilium", "Directory", "/var/run/cilium", true)]
+        }
         Task::Cleanup => {
             // As the chart's own init container has them; cgroups are mounted below the second one.
             let (run, mut run_mount) =
@@ -169,7 +185,7 @@ fn volumes(task: Task, settings: &TaskSettings) -> Vec<(Value, Value)> {
 fn security(task: Task) -> Value {
     let selinux = json!({ "type": "spc_t" });
     match task {
-        Task::Probe | Task::Retire | Task::Observe => json!({
+        Task::Probe | Task::Retire | Task::Observe | Task::Endpoints | Task::Policies => json!({
             "runAsUser": 0,
             "runAsGroup": 0,
             "privileged": false,

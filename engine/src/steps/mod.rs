@@ -6,7 +6,9 @@
 
 mod await_agent;
 mod await_coverage;
+mod await_enforcement;
 mod await_no_agent;
+mod await_ovn_policy;
 mod canary;
 mod clean_datapath;
 mod label_node;
@@ -173,6 +175,8 @@ pub fn work(action: &Action) -> Box<dyn Work + '_> {
         Action::Recycle { chain } => Box::new(recycle::Recycle(*chain)),
         Action::AwaitCoverage => Box::new(await_coverage::AwaitCoverage),
         Action::ReviewDrops => Box::new(review_drops::ReviewDrops),
+        Action::AwaitEnforcement => Box::new(await_enforcement::AwaitEnforcement),
+        Action::AwaitOvnPolicy => Box::new(await_ovn_policy::AwaitOvnPolicy),
         Action::SetControllerFlags { flags } => Box::new(set_controller_flags::SetControllerFlags(flags)),
         Action::CleanDatapath => Box::new(clean_datapath::CleanDatapath),
         Action::RemoveCrds => Box::new(remove_crds::RemoveCrds),

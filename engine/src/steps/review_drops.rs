@@ -6,7 +6,8 @@
 use ovncilium_core::plan::Resource;
 use serde_json::{Value, json};
 
-use super::support::{agent_image, is_leaving, key, remove_task, some, task_answer, task_name, task_pod, text};
+use super::support::asking::{Asked, ask_again, asked, last_reason, stop_asking};
+use super::support::{agent_image, key, some, text};
 use super::{Cx, Look, StepError, Work};
 use crate::node_task::{self, Drop, Drops, Task};
 use crate::world::Filter;
@@ -22,54 +23,40 @@ pub(super) struct ReviewDrops;
 impl Work for ReviewDrops {
     fn look(&self, cx: &Cx<'_>) -> Result<Look, StepError> {
         let node = cx.node_name()?;
-        let name = task_name(cx, Task::Observe)?;
-        let Some(pod) = task_pod(cx, Task::Observe)? else {
-            let Some(image) = agent_image(cx)? else {
-                return Ok(Look::Blocked("the DaemonSet cilium is gone, so its agents cannot be asked".to_owned()));
-            };
-            // Why it is asked again is what a person must know when it is not met in the end.
-            let after = cx.recorded().get("again").unwrap_or(&Value::Null);
-            return Ok(Look::Act(json!({ "pod": name, "node": node, "image": image, "after": after })));
-        };
-        if is_leaving(&pod) {
-            return Ok(Look::wait("an older look ends"));
-        }
-        let again = |why: &str| Ok(Look::Act(json!({ "pod": name, "node": node, "again": why })));
-        if is_of_an_earlier_process(cx) {
-            return again("an earlier process asked");
-        }
-        match task_answer(&pod) {
-            None => Ok(Look::wait(format!("watching what Cilium on {node} would drop"))),
-            Some(Err(why)) => again(&why),
-            Some(Ok(answer)) => match Drops::of(&answer) {
+        let again = |why: &str| Ok(Look::Act(ask_again(cx, Task::Observe, node, why)));
+        match asked(cx, Task::Observe, node)? {
+            Asked::Answered(answer) => match Drops::of(&answer) {
                 Some(drops) => judge(cx, &drops),
                 None => again("the pod did not answer what was asked"),
             },
+            Asked::InVain(why) => again(&why),
+            Asked::Waits => Ok(Look::wait(format!("watching what Cilium on {node} would drop"))),
+            Asked::Not => {
+                let Some(image) = agent_image(cx)? else {
+                    return Ok(Look::Blocked("the DaemonSet cilium is gone, so its agents cannot be asked".to_owned()));
+                };
+                let pod = node_task::pod_name(Task::Observe, node, cx.run.as_str());
+                Ok(Look::Act(json!({ "pod": pod, "node": node, "image": image, "after": last_reason(cx) })))
+            }
         }
     }
 
     fn act(&self, cx: &Cx<'_>, intent: &Value) -> Result<(), StepError> {
+        let node = cx.node_name()?;
         if intent.get("again").is_some() {
-            return remove_task(cx, Task::Observe);
+            return stop_asking(cx, Task::Observe, node);
         }
         let env = [("IMAGE", text(intent, "/image"))];
-        node_task::start(cx.world.cluster, Task::Observe, cx.node_name()?, cx.run.as_str(), cx.settings(), &env)?;
+        node_task::start(cx.world.cluster, Task::Observe, node, cx.run.as_str(), cx.settings(), &env)?;
         Ok(())
     }
 
     fn tidy(&self, cx: &Cx<'_>) -> Result<(), StepError> {
-        remove_task(cx, Task::Observe)
+        stop_asking(cx, Task::Observe, cx.node_name()?)
     }
 
     fn attempts(&self) -> u32 {
         6
-    }
-}
-
-fn is_of_an_earlier_process(cx: &Cx<'_>) -> bool {
-    match (cx.record, cx.entry()) {
-        (Some(record), Some(entry)) => entry.epoch < record.epoch,
-        _ => true,
     }
 }
 

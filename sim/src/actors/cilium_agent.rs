@@ -293,22 +293,27 @@ fn endpoints(pass: &mut Pass<'_>) {
     }
     for (node_name, uid, sandbox) in missing {
         let Some(node) = view.find(&Resource::NODES, "", &node_name) else { continue };
-        let agent = pass.nodes.node(&node_name).agent.as_ref();
-        let audit = agent.and_then(|agent| agent.settings.get("policy-audit-mode")).is_some_and(|mode| mode == "true");
-        if let Some(present) = view.find(&Resource::CILIUM_ENDPOINTS, &sandbox.namespace, &sandbox.name) {
-            // A restarted agent keeps its endpoints and tells their new state.
-            if objects::text(present, "/status/policy/ingress/state") != policy_state(audit) {
-                let operation = json!({ "op": "add", "path": "/status/policy", "value": policy(audit) });
-                pass.patch(&Resource::CILIUM_ENDPOINTS, present, vec![operation]);
-            }
+        if view.find(&Resource::CILIUM_ENDPOINTS, &sandbox.namespace, &sandbox.name).is_some() {
+            take_over(pass, &node_name, &uid);
             continue;
         }
         if !pass.due(sandbox.made_at, pass.jitter.millis(&format!("endpoint/{uid}"), 200, 1_300)) {
             continue;
         }
-        let endpoint = endpoint(pass, &uid, &sandbox, objects::internal_ip(node), audit);
+        let endpoint = endpoint(pass, &uid, &sandbox, objects::internal_ip(node));
         let answer = pass.cluster.create(&Resource::CILIUM_ENDPOINTS, &endpoint);
         pass.attempt(answer);
+    }
+}
+
+/// A restarted agent makes the programs of an older endpoint again, some time after it is ready; until then they do what they did.
+fn take_over(pass: &mut Pass<'_>, node: &str, uid: &str) {
+    let Some(agent) = pass.nodes.node(node).agent.clone() else { return };
+    let after = pass.jitter.millis(&format!("regenerate/{}/{uid}", agent.pod), 5_000, 25_000);
+    if pass.due(agent.since, after)
+        && let Some(sandbox) = pass.nodes.node(node).sandboxes.get_mut(uid)
+    {
+        sandbox.enforced = agent.enforces();
     }
 }
 
@@ -319,7 +324,7 @@ fn agent_of<'a>(pass: &'a Pass<'_>, endpoint: &Value) -> Option<&'a AgentProcess
     pass.nodes.get(objects::name(node))?.agent.as_ref().filter(|agent| agent.serving)
 }
 
-fn endpoint(pass: &Pass<'_>, uid: &str, sandbox: &super::Sandbox, node_ip: &str, audit: bool) -> Value {
+fn endpoint(pass: &Pass<'_>, uid: &str, sandbox: &super::Sandbox, node_ip: &str) -> Value {
     let pod = pass.view.find(&Resource::PODS, &sandbox.namespace, &sandbox.name);
     let labels = pod.and_then(|pod| pod["metadata"].get("labels").cloned()).unwrap_or_else(|| json!({}));
     let bits = pass.jitter.bits(&format!("identity/{labels}"));
@@ -336,17 +341,7 @@ fn endpoint(pass: &Pass<'_>, uid: &str, sandbox: &super::Sandbox, node_ip: &str,
             "id": pass.jitter.bits(&format!("endpoint-id/{uid}")) % 4_000 + 1,
             "identity": { "id": bits % 60_000 + 256, "labels": [] },
             "networking": { "addressing": [{ "ipv4": sandbox.ip }], "node": node_ip },
-            "policy": policy(audit),
             "state": "ready",
         },
     })
-}
-
-fn policy_state(audit: bool) -> &'static str {
-    if audit { "audit" } else { "enforcing" }
-}
-
-fn policy(audit: bool) -> Value {
-    let direction = json!({ "enforcing": !audit, "state": policy_state(audit) });
-    json!({ "ingress": direction, "egress": direction })
 }

@@ -1,5 +1,5 @@
 //! kube-ovn-controller: gives pods their addresses, and builds or removes load balancers and access lists when it
-//! starts.
+//! starts; access lists come last, when it has been available for a while.
 //!
 //! Flags count at start only: the leader's first round collects what they turn off (`pkg/controller/gc.go`), which
 //! blanks the load balancer names in the status of the VPC `ovn-cluster`, and builds anew what they turn on. While no
@@ -32,6 +32,8 @@ const BALANCERS: [(&str, &str); 6] = [
 pub struct KubeOvnController {
     /// UID of the pod that leads, when it began to, and whether its first round is over.
     leader: Option<(String, Timestamp, bool)>,
+    /// It has access lists to build.
+    owes_policy: bool,
     /// Addresses in use, and the pod that has each.
     used: BTreeMap<Ipv4Addr, String>,
     /// Addresses kept for pods of StatefulSets, by `namespace/name`.
@@ -60,7 +62,12 @@ impl Actor for KubeOvnController {
             && pass.due(since, pass.jitter.millis(&format!("leader/{uid}"), 1_000, 3_000))
             && first_round(pass, pod)
         {
-            self.leader = Some((uid, since, true));
+            self.leader = Some((uid.clone(), since, true));
+            self.owes_policy = enabled(pod, "enable-np");
+        }
+        if self.owes_policy && pass.due(since, pass.jitter.millis(&format!("policies/{uid}"), 4_000, 60_000)) {
+            pass.nodes.ovn.network_policy = true;
+            self.owes_policy = false;
         }
         self.give_addresses(pass);
     }
@@ -68,11 +75,7 @@ impl Actor for KubeOvnController {
 
 /// What the leader does at start with what its flags turn on and off; `false` when it must try again.
 fn first_round(pass: &mut Pass<'_>, pod: &Value) -> bool {
-    let enabled = |flag: &str| {
-        let found = objects::list(pod, "/spec/containers").iter().find_map(|c| objects::argument(c, flag));
-        found.is_none_or(|value| value != "false")
-    };
-    let (balancer, policy) = (enabled("enable-lb"), enabled("enable-np"));
+    let balancer = enabled(pod, "enable-lb");
     let view = pass.view;
     if let Some(vpc) = view.find(&Resource::VPCS, "", "ovn-cluster") {
         let fields = BALANCERS.map(|(field, name)| (field.to_owned(), json!(if balancer { name } else { "" })));
@@ -84,8 +87,16 @@ fn first_round(pass: &mut Pass<'_>, pod: &Value) -> bool {
         }
     }
     pass.nodes.ovn.load_balancer = balancer;
-    pass.nodes.ovn.network_policy = policy;
+    if !enabled(pod, "enable-np") {
+        pass.nodes.ovn.network_policy = false;
+    }
     true
+}
+
+/// Whether the controller in this pod was started with the flag on, which an absent one is.
+fn enabled(pod: &Value, flag: &str) -> bool {
+    let found = objects::list(pod, "/spec/containers").iter().find_map(|c| objects::argument(c, flag));
+    found.is_none_or(|value| value != "false")
 }
 
 impl KubeOvnController {

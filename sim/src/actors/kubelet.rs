@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use ovncilium_core::plan::{Resource, action::TASK_LABEL};
 use serde_json::{Value, json};
 
-use super::pretend_node::Sandbox;
+use super::pretend_node::{AgentProcess, Sandbox};
 use super::{Actor, Pass, task};
 use crate::objects;
 
@@ -298,6 +298,8 @@ fn network(pass: &mut Pass<'_>, node: &Value, pod: &Value, memory: &mut Memory) 
         ip: ip.clone(),
         chained,
         made_at: now,
+        // A new endpoint gets the programs that the agent of this moment makes.
+        enforced: chained && here.agent.as_ref().is_some_and(AgentProcess::enforces),
     };
     here.sandboxes.insert(uid.to_owned(), sandbox);
     Some(ip)

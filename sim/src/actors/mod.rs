@@ -16,6 +16,7 @@ pub mod node_fs;
 pub mod pretend_node;
 pub mod task;
 pub mod view;
+pub mod witness;
 pub mod workloads;
 
 use std::time::Duration;
@@ -128,6 +129,7 @@ impl Actors {
     pub fn pretend(seed: u64) -> Self {
         let mut actors = workloads::all();
         actors.extend(Self::components(false));
+        actors.push(Box::new(witness::Witness));
         Self::of(actors, View::of_everything(), seed)
     }
 

@@ -32,6 +32,13 @@ pub struct AgentProcess {
     pub failure: Option<String>,
 }
 
+impl AgentProcess {
+    /// Whether the programs it makes enforce policy, and do not only audit.
+    pub fn enforces(&self) -> bool {
+        self.settings.get("policy-audit-mode").is_none_or(|mode| mode != "true")
+    }
+}
+
 /// The network of one pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sandbox {
@@ -45,6 +52,8 @@ pub struct Sandbox {
     pub chained: bool,
     /// When it was made.
     pub made_at: Timestamp,
+    /// Cilium's programs on it enforce policy; they do what the agent that made them was told.
+    pub enforced: bool,
 }
 
 /// One node.
@@ -72,6 +81,8 @@ pub struct PretendNodes {
     nodes: BTreeMap<String, PretendNode>,
     /// OVN.
     pub ovn: Ovn,
+    /// Every moment at which neither OVN nor Cilium enforced policy on a pod, as `time namespace/name`.
+    pub unprotected: Vec<String>,
 }
 
 impl PretendNodes {

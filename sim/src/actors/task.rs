@@ -54,6 +54,8 @@ pub fn run(pass: &mut Pass<'_>, node: &str, pod: &Value) -> Outcome {
         Some("retire") => retire(pass.nodes.node(node), environment(pod, "FILE"), environment(pod, "SHA256")),
         Some("canary") => canary(pass, node, pod),
         Some("observe") => observe(pass.nodes.node(node)),
+        Some("endpoints") => endpoints(pass.nodes.node(node)),
+        Some("policies") => policies(pass, pod),
         Some("cleanup") => cleanup(pass.nodes.node(node), environment(pod, "FILE")),
         other => Outcome::failed(&format!("the pretend node has no script for the task {other:?}")),
     }
@@ -136,6 +138,34 @@ fn observe(node: &PretendNode) -> Outcome {
     let mut answer = format!("audited {}\n", node.would_drop.len());
     for line in &node.would_drop {
         let _ = writeln!(answer, "drop {line}");
+    }
+    Outcome::succeeded(answer)
+}
+
+/// `endpoints.sh`: what the agent says of its endpoints.
+fn endpoints(node: &PretendNode) -> Outcome {
+    let Some(agent) = node.agent.as_ref().filter(|agent| agent.serving) else {
+        return Outcome::failed(
+            "cilium-dbg ended with 1: dial unix /var/run/cilium/cilium.sock: connect: no such file or directory",
+        );
+    };
+    let chained = || node.sandboxes.values().filter(|sandbox| sandbox.chained);
+    let mut answer = format!("endpoints {}\n", chained().count());
+    for sandbox in chained().filter(|sandbox| !sandbox.enforced) {
+        let state = if agent.enforces() { "regenerating both" } else { "ready audit-both" };
+        let _ = writeln!(answer, "pending {}/{} {state}", sandbox.namespace, sandbox.name);
+    }
+    Outcome::succeeded(answer)
+}
+
+/// `policies.sh`: all of them or, until the controller has built its access lists, none.
+fn policies(pass: &Pass<'_>, pod: &Value) -> Outcome {
+    let wanted: Vec<&str> = environment(pod, "WANTED_0").split(',').filter(|word| !word.is_empty()).collect();
+    let mut answer = format!("policies {}\n", wanted.len());
+    if !pass.nodes.ovn.network_policy {
+        for policy in wanted {
+            let _ = writeln!(answer, "lacking {policy}");
+        }
     }
     Outcome::succeeded(answer)
 }

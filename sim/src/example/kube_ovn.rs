@@ -119,7 +119,12 @@ fn controller() -> Value {
             "template": {
                 "metadata": { "labels": labels("kube-ovn-controller") },
                 "spec": {
-                    "containers": [{ "name": "kube-ovn-controller", "image": IMAGE, "args": CONTROLLER }],
+                    "containers": [{
+                        "name": "kube-ovn-controller",
+                        "image": IMAGE,
+                        "args": CONTROLLER,
+                        "env": [{ "name": "OVN_DB_IPS", "value": "192.168.10.11" }],
+                    }],
                     "hostNetwork": true,
                     "nodeSelector": { "kubernetes.io/os": "linux" },
                     "priorityClassName": "system-cluster-critical",

@@ -188,27 +188,28 @@ fn an_agent_without_its_target_is_not_ready_until_it_finds_it() {
 }
 
 #[test]
-fn an_agent_tells_audit_or_enforcement_of_its_endpoints_after_a_restart() {
+fn an_older_endpoint_enforces_some_time_after_the_restarted_agent_is_ready() {
     let sim = SimCluster::example(1).unwrap();
     install(&sim);
     chain(&sim, "worker-1");
     let logger = sim.list(&Resource::PODS, &Filter::on_node("worker-1").labelled("app=logger")).unwrap().remove(0);
     sim.delete(&reference(&logger), None).unwrap();
     sim.sleep(seconds(20));
-    let state = || {
-        let all = sim.list(&Resource::CILIUM_ENDPOINTS, &Filter::all()).unwrap();
-        objects::text(&all[0], "/status/policy/ingress/state").to_owned()
-    };
-    assert_eq!(state(), "audit");
+    let enforced = || sim.nodes().get("worker-1").unwrap().sandboxes.values().any(|one| one.chained && one.enforced);
+    let told = || run_task(&sim, "worker-1", "endpoints", &[]);
+    assert!(!enforced());
     let config = json!({
         "metadata": { "name": "ovncilium-enforce", "namespace": "kube-system" },
         "spec": { "nodeSelector": { "matchLabels": { CHAINED_LABEL: "true" } }, "defaults": { "policy-audit-mode": "false" } },
     });
     sim.create(&Resource::CILIUM_NODE_CONFIGS, &config).unwrap();
     sim.sleep(seconds(10));
-    assert_eq!(state(), "audit", "settings are read at the start only");
+    assert!(!enforced(), "settings are read at the start only");
+    assert!(told().contains(" ready audit-both\n"), "{}", told());
     restart_agent(&sim, "worker-1");
     await_agent(&sim, "worker-1");
-    sim.sleep(seconds(1));
-    assert_eq!(state(), "enforcing");
+    assert!(!enforced(), "it is ready before");
+    sim.sleep(seconds(25));
+    assert!(enforced());
+    assert_eq!(told(), "endpoints 1\n");
 }

@@ -257,8 +257,8 @@ impl Stage {
             tests.run(name, || expect(wrong.is_empty(), || wrong[..wrong.len().min(12)].join("\n")));
         };
         proves("every_change_has_its_intent_before_it", intents::unannounced(&migration));
-        proves("network_policy_goes_off_after_the_last_endpoint", order::hand_over(&migration));
-        proves("audit_mode_frames_the_chaining", order::audit_mode(&migration));
+        proves("network_policy_goes_off_after_the_last_endpoint", order::hand_over(&migration, &town::LEFT));
+        proves("audit_mode_frames_the_chaining", order::audit_mode(&migration, &town::LEFT));
         proves("every_pod_is_recycled_at_most_once", recycled::too_often(&migration, part.log.0));
         proves("nobody_touches_what_is_left", touched(&migration));
         tests.run("nothing_outside_the_plan_is_written", || {

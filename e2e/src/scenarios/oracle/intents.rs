@@ -91,8 +91,13 @@ fn announced(change: &Event, open: &Open, homes: &BTreeMap<String, String>) -> R
             some(open, &|entry| is(entry, "recycle") && !uid.is_empty() && says(&entry.recorded, uid))
         }
         ("pods", "", "create" | "delete") if object.starts_with(OUR_PREFIX) => match homes.get(object) {
-            // A step that is tidied up removes every pod it had, whichever it named last.
-            Some(node) => any(open, node, &|entry| change.verb == "delete" || says(&entry.recorded, object)),
+            // A step that is tidied up removes every pod it had, whichever it named last. What is asked of the whole cluster is
+            // asked on some node.
+            Some(node) => {
+                any(open, node, &|entry| change.verb == "delete" || says(&entry.recorded, object)).or_else(|_| {
+                    any(open, "cluster", &|entry| is(entry, "await-ovn-policy") && says(&entry.recorded, object))
+                })
+            }
             None => Err("nobody made this pod".to_owned()),
         },
         ("pods", "", "delete") => {

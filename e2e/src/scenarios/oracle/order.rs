@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::{OPERATOR, asked, name, pods::Moment, text, told};
 use crate::audit::{Audit, Event};
 
-/// What is wrong about when Kube-OVN's network policy was turned off.
-pub(in crate::scenarios) fn hand_over(audit: &Audit) -> Vec<String> {
+/// What is wrong about when Kube-OVN's network policy was turned off. `left` are pods that may stay without an endpoint.
+pub(in crate::scenarios) fn hand_over(audit: &Audit, left: &[&str]) -> Vec<String> {
     let off: Vec<&Event> = audit
         .changes_by(OPERATOR)
         .filter(|event| event.resource == "deployments" && name(event) == "kube-ovn-controller")
@@ -17,11 +17,11 @@ pub(in crate::scenarios) fn hand_over(audit: &Audit) -> Vec<String> {
     if off.is_empty() {
         return vec!["network policy of Kube-OVN was never turned off".to_owned()];
     }
-    off.iter().flat_map(|event| uncovered(audit, event.received, &told(event))).collect()
+    off.iter().flat_map(|event| uncovered(audit, event.received, left, &told(event))).collect()
 }
 
-/// What is wrong about when audit mode began and ended.
-pub(in crate::scenarios) fn audit_mode(audit: &Audit) -> Vec<String> {
+/// What is wrong about when audit mode began and ended. `left` are pods that may stay without an endpoint.
+pub(in crate::scenarios) fn audit_mode(audit: &Audit, left: &[&str]) -> Vec<String> {
     let modes: Vec<(&Event, &str)> = audit
         .changes_by(OPERATOR)
         .filter(|event| event.resource == "configmaps" && name(event) == "cilium-config" && event.verb != "delete")
@@ -50,17 +50,18 @@ pub(in crate::scenarios) fn audit_mode(audit: &Audit) -> Vec<String> {
         if last_eviction.is_some_and(|eviction| event.received < eviction.time) {
             wrong.push(format!("enforcement before the last eviction: {}", told(event)));
         }
-        wrong.extend(uncovered(audit, event.received, &told(event)));
+        wrong.extend(uncovered(audit, event.received, left, &told(event)));
     }
     wrong
 }
 
-fn uncovered(audit: &Audit, at: Timestamp, what: &str) -> Vec<String> {
+fn uncovered(audit: &Audit, at: Timestamp, left: &[&str], what: &str) -> Vec<String> {
     let moment = Moment::at(audit, at);
     if moment.covered() == 0 {
         return vec![format!("{what}: there was no pod to be covered, which proves nothing")];
     }
-    moment.uncovered().iter().map(|pod| format!("{what}: pod {pod} had no endpoint")).collect()
+    let uncovered = moment.uncovered().into_iter().filter(|pod| !left.contains(pod));
+    uncovered.map(|pod| format!("{what}: pod {pod} had no endpoint")).collect()
 }
 
 fn body(event: &Event) -> String {
@@ -132,21 +133,22 @@ mod tests {
 
     #[test]
     fn network_policy_goes_off_when_every_pod_has_its_endpoint() {
-        assert!(hand_over(&log([endpoint(5), np_off(6)])).is_empty());
-        assert_eq!(hand_over(&log([np_off(4), endpoint(5)])).len(), 1);
-        assert_eq!(hand_over(&log([endpoint(5)])).len(), 1, "never");
+        assert!(hand_over(&log([endpoint(5), np_off(6)]), &[]).is_empty());
+        assert_eq!(hand_over(&log([np_off(4), endpoint(5)]), &[]).len(), 1);
+        assert!(hand_over(&log([np_off(4), endpoint(5)]), &["shop/web"]).is_empty(), "it was left");
+        assert_eq!(hand_over(&log([endpoint(5)]), &[]).len(), 1, "never");
     }
 
     #[test]
     fn audit_mode_is_there_before_the_first_chain_and_until_the_last_endpoint() {
-        assert_eq!(audit_mode(&log([mode(1, "true"), label(2), endpoint(3), mode(4, "false")])), [""; 0]);
+        assert_eq!(audit_mode(&log([mode(1, "true"), label(2), endpoint(3), mode(4, "false")]), &[]), [""; 0]);
         for (parts, what) in [
             (vec![label(1), mode(2, "true"), endpoint(3), mode(4, "false")], "chained first"),
             (vec![mode(1, "true"), label(2), mode(3, "false"), endpoint(4)], "left too early"),
             (vec![mode(1, "false"), label(2), endpoint(4)], "not audited at all"),
             (vec![mode(1, "true"), label(2), endpoint(4)], "never left"),
         ] {
-            assert!(!audit_mode(&log(parts)).is_empty(), "{what}");
+            assert!(!audit_mode(&log(parts), &[]).is_empty(), "{what}");
         }
     }
 }

@@ -129,7 +129,7 @@ fn verdict(audit: &Audit, parts: &Parts, writes: &[Write], tell: &Teller) {
         let wrong = plans::unlisted(&all.since(parts.migrated), &plan.writes);
         expect(wrong.is_empty(), || wrong.join("\n"))
     });
-    tell.proves("network_policy_goes_off_after_the_last_endpoint", &migration, order::hand_over);
-    tell.proves("audit_mode_frames_the_chaining", &migration, order::audit_mode);
+    tell.proves("network_policy_goes_off_after_the_last_endpoint", &migration, |audit| order::hand_over(audit, &[]));
+    tell.proves("audit_mode_frames_the_chaining", &migration, |audit| order::audit_mode(audit, &[]));
     tell.proves("every_pod_is_recycled_at_most_once", &migration, |audit| recycled::too_often(audit, parts.begun));
 }

@@ -57,8 +57,8 @@ pub(super) fn play(stage: &Stage<'_>, tell: &Teller) {
             let wrong = plans::unlisted(&audit, &plan.writes);
             expect(wrong.is_empty(), || wrong.join("\n"))
         });
-        tell.proves("network_policy_goes_off_after_the_last_endpoint", &audit, order::hand_over);
-        tell.proves("audit_mode_frames_the_chaining", &audit, order::audit_mode);
+        tell.proves("network_policy_goes_off_after_the_last_endpoint", &audit, |audit| order::hand_over(audit, &[]));
+        tell.proves("audit_mode_frames_the_chaining", &audit, |audit| order::audit_mode(audit, &[]));
         tell.proves("every_pod_is_recycled_at_most_once", &audit, |audit| recycled::too_often(audit, begun));
     }
     let rollback = |_| call(&["rollback", "--yes"]);

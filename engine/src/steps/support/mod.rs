@@ -1,5 +1,7 @@
 //! What several steps look at: agents, endpoints, pods, task pods.
 
+pub(super) mod asking;
+
 use std::collections::BTreeMap;
 
 use ovncilium_core::plan::action::{CHAINED_LABEL, RECYCLE_ANNOTATION, TASK_LABEL};
@@ -112,6 +114,13 @@ pub(super) fn fate(pod: &Value) -> Fate {
 pub(super) fn is_covered(pod: &Value, endpoints: &BTreeMap<String, Vec<String>>) -> bool {
     let ip = text(pod, "/status/podIP");
     !ip.is_empty() && endpoints.get(&key(pod)).is_some_and(|ips| ips.iter().any(|known| known == ip))
+}
+
+/// How many pods of the lane's node have an endpoint with their address.
+pub(super) fn endpoints_on_node(cx: &Cx<'_>) -> Result<usize, StepError> {
+    let endpoints = endpoints(cx)?;
+    let pods = cx.world.cluster.list(&Resource::PODS, &Filter::on_node(cx.node_name()?))?;
+    Ok(pods.iter().filter(|pod| wants_endpoint(pod) && is_covered(pod, &endpoints)).count())
 }
 
 /// Pods that should have an endpoint with their address and have none, as `namespace/name`.

@@ -1,0 +1,33 @@
+//! Who watches over the promises while a run lasts: nobody's actor, only a witness.
+//!
+//! Writes down every pod that a NetworkPolicy selects and on which, at the end of a round, neither OVN nor Cilium enforced it.
+
+use ovncilium_core::plan::Resource;
+
+use super::{Actor, Pass};
+use crate::{objects, selector};
+
+/// The witness.
+#[derive(Debug, Default)]
+pub struct Witness;
+
+impl Actor for Witness {
+    fn tick(&mut self, pass: &mut Pass<'_>) {
+        if pass.nodes.ovn.network_policy {
+            return;
+        }
+        let view = pass.view;
+        let mut seen = Vec::new();
+        for policy in view.all(&Resource::NETWORK_POLICIES) {
+            for pod in view.all(&Resource::PODS) {
+                let selected = objects::namespace(pod) == objects::namespace(policy)
+                    && selector::matches(pod, &policy["spec"]["podSelector"]);
+                let sandbox = pass.nodes.sandbox(objects::uid(pod)).filter(|_| selected);
+                if sandbox.is_some_and(|sandbox| !sandbox.enforced) {
+                    seen.push(format!("{} {}/{}", pass.now, objects::namespace(pod), objects::name(pod)));
+                }
+            }
+        }
+        pass.nodes.unprotected.extend(seen);
+    }
+}
