@@ -207,6 +207,17 @@ fn a_pod_that_nobody_makes_again_must_be_named() {
 }
 
 #[test]
+fn what_only_its_operator_restarts_is_named_and_not_refused() {
+    let mut facts = facts();
+    let waiting = Pod { on_delete: true, owner_name: "agent".into(), ..pod("agent-x", "DaemonSet") };
+    facts.workloads = Subject::known(Workloads { pods: vec![waiting], ..Workloads::default() }, now());
+    let plan = plan(&facts, &Choices::default()).unwrap();
+    assert_eq!(plan.settings.on_delete, ["DaemonSet shop/agent"]);
+    assert!(plan.consequences.iter().any(|line| line.contains("OnDelete") && line.ends_with("shop/agent-x")));
+    assert!(plan.consequences[0].starts_with("0 pods are made again"), "{}", plan.consequences[0]);
+}
+
+#[test]
 fn own_addresses_avoid_every_range_in_use() {
     let mut facts = facts();
     let range = addresses::Range { kind: "pod".into(), user: "subnet x".into(), cidr: "100.64.0.0/15".into() };

@@ -292,6 +292,35 @@ fn what_comes_from_a_node_stops_it_accepted_or_not() {
     assert_eq!(resume(&sim, false), Ended::Done, "mended, it goes on: the agent is asked again");
 }
 
+#[test]
+fn pods_that_only_their_operator_restarts_are_waited_for_and_not_touched() {
+    let sim = SimCluster::example(11).unwrap();
+    let strategy = serde_json::json!([
+        { "op": "replace", "path": "/spec/updateStrategy", "value": { "type": "OnDelete" } },
+    ]);
+    sim.person().json_patch(&Resource::DAEMON_SETS.named("logging", "logger"), &strategy).unwrap();
+    let loggers = |sim: &SimCluster| {
+        let pods =
+            sim.person().list(&Resource::PODS, &ovncilium_engine::world::Filter::all().labelled("app=logger")).unwrap();
+        pods.iter().map(|pod| pod["metadata"]["uid"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let before = loggers(&sim);
+    let plan = migration(sim.world());
+    assert!(plan.consequences.iter().any(|line| line.contains("OnDelete") && line.contains("logging/logger-")));
+    let Ok(Ended::Paused(reason)) = process(&sim, Some(&plan)) else { panic!("it went on") };
+    assert!(reason.contains("no endpoint yet: logging/logger-"), "{reason}");
+    assert_eq!(loggers(&sim), before, "nobody touched them");
+    assert!(!enforces(&sim));
+    for pod in
+        sim.person().list(&Resource::PODS, &ovncilium_engine::world::Filter::all().labelled("app=logger")).unwrap()
+    {
+        let name = pod["metadata"]["name"].as_str().unwrap();
+        sim.person().delete(&Resource::PODS.named("logging", name), None).unwrap();
+    }
+    assert_eq!(process(&sim, None), Ok(Ended::Done));
+    covered(&sim);
+}
+
 /// Take a node and its pods away, as `kubectl delete node` and the garbage collector do.
 fn remove_node(sim: &SimCluster, name: &str) {
     let person = sim.person();

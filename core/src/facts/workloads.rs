@@ -68,6 +68,9 @@ pub struct Pod {
     pub recycle: Option<String>,
     /// Whether a container asks for a hostPort.
     pub host_port: bool,
+    /// Whether its owner, a DaemonSet or StatefulSet, has the update strategy `OnDelete`: who runs it deletes its pods.
+    #[serde(default)]
+    pub on_delete: bool,
 }
 
 /// One PodDisruptionBudget.

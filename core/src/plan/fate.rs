@@ -9,12 +9,15 @@ pub enum Fate {
     Stays,
     /// Never touched: its work would be lost, and it ends when that is done.
     EndsByItself,
+    /// Never touched: its owner has the update strategy `OnDelete`, so who runs it says when. It is made again when they delete it.
+    AwaitsOperator,
 }
 
-/// By the kind of its controlling owner (empty for none) and the pod's own word on it.
-pub fn of(owner_kind: &str, recycle: Option<&str>) -> Fate {
+/// By the kind of its controlling owner (empty for none), whether that has the update strategy `OnDelete`, and the pod's own word on it.
+pub fn of(owner_kind: &str, on_delete: bool, recycle: Option<&str>) -> Fate {
     match (owner_kind, recycle) {
         (_, Some("never")) => Fate::Stays,
+        ("StatefulSet" | "DaemonSet", _) if on_delete => Fate::AwaitsOperator,
         ("ReplicaSet" | "StatefulSet" | "DaemonSet" | "ReplicationController", _) => Fate::MadeAgain,
         ("Job", _) => Fate::EndsByItself,
         // An eviction takes a static pod's object away and not its containers; a virtual machine is migrated, not made again; who
@@ -39,8 +42,10 @@ mod tests {
             ("TaskRun", Fate::Stays),
             ("Job", Fate::EndsByItself),
         ] {
-            assert_eq!(of(owner, None), fate, "{owner}");
-            assert_eq!(of(owner, Some("never")), Fate::Stays, "{owner}");
+            assert_eq!(of(owner, false, None), fate, "{owner}");
+            assert_eq!(of(owner, false, Some("never")), Fate::Stays, "{owner}");
         }
+        assert_eq!(of("DaemonSet", true, None), Fate::AwaitsOperator);
+        assert_eq!(of("StatefulSet", true, Some("never")), Fate::Stays);
     }
 }

@@ -1,6 +1,6 @@
 //! The plan that brings Cilium in, layout `beside`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::facts::Facts;
 use crate::facts::kube_ovn::{Installation, Owner};
@@ -157,7 +157,7 @@ pub fn wants_endpoint(pod: &Pod) -> bool {
 
 /// What becomes of a pod.
 pub fn fate(pod: &Pod) -> Fate {
-    fate::of(&pod.owner_kind, pod.recycle.as_deref())
+    fate::of(&pod.owner_kind, pod.on_delete, pod.recycle.as_deref())
 }
 
 /// Whether a plan for this chart and this cluster is possible at all; what the policies need not be asked about.
@@ -202,6 +202,7 @@ pub fn settings(facts: &Facts, chart: &ChartRef, choices: &Choices) -> Result<Se
         controller_flags_in: installation.controller.flags_in.clone(),
         controller_flags_before: installation.controller.flags_list.clone(),
         leave: choices.leave.clone(),
+        on_delete: facts.workloads.value.known().map(|workloads| on_delete(&workloads.pods)).unwrap_or_default(),
         own_values: choices.own_values,
     })
 }
@@ -462,6 +463,13 @@ fn phases(settings: &Settings, installation: &Installation, nodes: &[PlannedNode
     ]
 }
 
+/// Owners whose pods only their operator restarts, as `Kind namespace/name`.
+fn on_delete(pods: &[Pod]) -> Vec<String> {
+    let owners = pods.iter().filter(|pod| wants_endpoint(pod) && pod.on_delete);
+    let names = owners.map(|pod| format!("{} {}/{}", pod.owner_kind, pod.namespace, pod.owner_name));
+    names.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
 fn hand_over(installation: &Installation) -> super::Stage {
     let mut flags = BTreeMap::new();
     if installation.controller.enable_np {
@@ -493,6 +501,7 @@ fn consequences(pods: &[Pod], network_policies: &[String]) -> Vec<String> {
         found.map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect()
     };
     let (recycled, left, working) = (meet(Fate::MadeAgain).len(), meet(Fate::Stays), meet(Fate::EndsByItself));
+    let waiting = meet(Fate::AwaitsOperator);
     let mut lines = vec![
         format!(
             "{recycled} pods are made again once, by eviction; their addresses may change and their open connections end"
@@ -513,6 +522,14 @@ fn consequences(pods: &[Pod], network_policies: &[String]) -> Vec<String> {
              Cilium's policy: {}",
             left.len(),
             named(&left)
+        ));
+    }
+    if !waiting.is_empty() {
+        lines.push(format!(
+            "{} pods are not evicted, because their workloads have the update strategy OnDelete; nothing is enforced before you \
+             have deleted them (or named them with --leave): {}",
+            waiting.len(),
+            named(&waiting)
         ));
     }
     if !working.is_empty() {

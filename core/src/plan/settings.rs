@@ -63,6 +63,9 @@ pub struct Settings {
     pub controller_flags_before: Vec<String>,
     /// Pods that stay as they are although they will have no endpoint, as `namespace/name`.
     pub leave: Vec<String>,
+    /// DaemonSets and StatefulSets with the update strategy `OnDelete`, as `Kind namespace/name`: their pods are not evicted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_delete: Vec<String>,
     /// Digest of the values that the operator gave besides ours ([`crate::values::own`]); they are not in the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_values: Option<Digest>,

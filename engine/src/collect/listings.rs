@@ -11,6 +11,7 @@ pub const READ: &[Resource] = &[
     Resource::NODES,
     Resource::DEPLOYMENTS,
     Resource::DAEMON_SETS,
+    Resource::STATEFUL_SETS,
     Resource::PODS,
     Resource::SERVICES,
     Resource::DISRUPTION_BUDGETS,

@@ -80,6 +80,7 @@ pub const NEEDED: &[Needed] = &[
     needed(LIST, "", "services", Scope::Cluster, "to know who serves Services"),
     needed(&["get", "list"], "apps", "deployments", Scope::Cluster, "to find Kube-OVN"),
     needed(&["get", "list"], "apps", "daemonsets", Scope::Cluster, "to find Kube-OVN, Cilium and kube-proxy"),
+    needed(LIST, "apps", "statefulsets", Scope::Cluster, "to know whose pods only their operator restarts"),
     needed(LIST, "policy", "poddisruptionbudgets", Scope::Cluster, "to honour budgets"),
     needed(LIST, "networking.k8s.io", "networkpolicies", Scope::Cluster, "to say what moves to Cilium"),
     needed(LIST, "apiextensions.k8s.io", "customresourcedefinitions", Scope::Cluster, "to know what is left of Cilium"),

@@ -45,7 +45,7 @@ impl Work for Recycle {
         let old: Vec<&Value> = pods
             .iter()
             .filter(|pod| text(pod, "/metadata/creationTimestamp") <= since)
-            .filter(|pod| wants_endpoint(pod) && fate(pod) == Fate::MadeAgain)
+            .filter(|pod| wants_endpoint(pod) && fate(cx, pod) == Fate::MadeAgain)
             .filter(|pod| is_covered(pod, &endpoints) == (self.0 == Chain::Plain))
             .collect();
         if old.is_empty() {

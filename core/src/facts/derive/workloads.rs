@@ -19,7 +19,8 @@ const DNS: [&str; 2] = ["coredns", "kube-dns"];
 /// # Errors
 /// When one of the kinds could not be read completely.
 pub(super) fn workloads(inventory: &Inventory, cilium: Option<&Cilium>) -> Result<Workloads, String> {
-    let mut pods: Vec<Pod> = inventory.all(Resource::PODS)?.iter().map(pod).collect();
+    let on_delete = on_delete(inventory)?;
+    let mut pods: Vec<Pod> = inventory.all(Resource::PODS)?.iter().map(|object| pod(object, &on_delete)).collect();
     pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
     let mut budgets: Vec<Budget> = inventory.all(Resource::DISRUPTION_BUDGETS)?.iter().map(budget).collect();
     budgets.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
@@ -61,7 +62,17 @@ fn unmanaged(pods: &[Pod], endpoints: &[Endpoint]) -> Unmanaged {
     found
 }
 
-fn pod(object: &Value) -> Pod {
+/// Kind, namespace and name of every owner of pods with the update strategy `OnDelete`.
+fn on_delete(inventory: &Inventory) -> Result<HashSet<(&'static str, &str, &str)>, String> {
+    let mut owners = HashSet::new();
+    for kind in [Resource::DAEMON_SETS, Resource::STATEFUL_SETS] {
+        let waiting = inventory.all(kind)?.iter().filter(|set| text(set, "/spec/updateStrategy/type") == "OnDelete");
+        owners.extend(waiting.map(|set| (kind.kind, namespace(set), name(set))));
+    }
+    Ok(owners)
+}
+
+fn pod(object: &Value, on_delete: &HashSet<(&str, &str, &str)>) -> Pod {
     let (owner_kind, owner_name) = controller(object).unwrap_or_default();
     let mut ips: Vec<String> = list(object, "/status/podIPs").iter().map(|ip| text(ip, "/ip").to_owned()).collect();
     if ips.is_empty() {
@@ -82,6 +93,7 @@ fn pod(object: &Value) -> Pod {
         owner_name: owner_name.to_owned(),
         recycle: meta(object, "annotations", RECYCLE_ANNOTATION).map(str::to_owned),
         host_port: ports.any(|port| number(port, "/hostPort") != 0),
+        on_delete: on_delete.contains(&(owner_kind, namespace(object), owner_name)),
     }
 }
 

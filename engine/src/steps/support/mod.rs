@@ -103,11 +103,17 @@ pub(super) fn wants_endpoint(pod: &Value) -> bool {
 }
 
 /// What becomes of the pod.
-pub(super) fn fate(pod: &Value) -> Fate {
+pub(super) fn fate(cx: &Cx<'_>, pod: &Value) -> Fate {
     let owners = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array).into_iter().flatten();
     let owner = owners.into_iter().find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true));
+    let (kind, name) = owner.map_or(("", ""), |owner| (text(owner, "/kind"), text(owner, "/name")));
     let recycle = pod.pointer("/metadata/annotations").and_then(|a| a.get(RECYCLE_ANNOTATION)).and_then(Value::as_str);
-    fate::of(owner.map_or("", |owner| text(owner, "/kind")), recycle)
+    let on_delete = &cx.settings().on_delete;
+    let waits = !on_delete.is_empty() && {
+        let owner = format!("{kind} {}/{name}", text(pod, "/metadata/namespace"));
+        on_delete.contains(&owner)
+    };
+    fate::of(kind, waits, recycle)
 }
 
 /// Whether Cilium knows the pod: an endpoint of its name with its address.
