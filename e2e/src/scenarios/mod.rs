@@ -7,6 +7,7 @@ mod node;
 mod oracle;
 mod plugin;
 mod spine;
+mod way_back;
 
 use std::io::Write;
 
@@ -56,8 +57,15 @@ impl Scenario {
 }
 
 /// Every scenario, in the order in which `all` plays them.
-pub const ALL: &[Scenario] =
-    &[charts::SCENARIO, control_plane::SCENARIO, migrate::SCENARIO, node::SCENARIO, plugin::SCENARIO, spine::SCENARIO];
+pub const ALL: &[Scenario] = &[
+    charts::SCENARIO,
+    control_plane::SCENARIO,
+    migrate::SCENARIO,
+    node::SCENARIO,
+    plugin::SCENARIO,
+    spine::SCENARIO,
+    way_back::SCENARIO,
+];
 
 #[cfg(test)]
 mod tests {

@@ -1,11 +1,13 @@
 //! A live migration on real nodes: Kube-OVN's cluster at work, probed all the time, chained, brought back, and chained again.
 //!
 //! Everything is real: kubelets, containerd, Kube-OVN, kube-proxy, Cilium's agents, operator and plugin as their charts deploy them
-//! ([`crate::lab`]). [`town`] is what lives there, [`watch`] looks at pods and runtimes, [`answers`] reads what was answered,
-//! [`before`] is what a node was before. Nothing here believes a word of the program under test.
+//! ([`crate::lab`]). [`town`] is what lives there, [`person`] runs it, [`watch`] looks at pods and runtimes, [`answers`] reads what was
+//! answered, [`before`] is what a node was before, [`phases`] are the ways back. Nothing here believes a word of the program under test.
 
 mod answers;
 mod before;
+mod person;
+mod phases;
 mod town;
 mod watch;
 
@@ -15,7 +17,7 @@ use ovncilium_core::plan::Kind;
 
 use super::{
     Play, Scenario,
-    oracle::{intents, order, plans, recycled},
+    oracle::{OPERATOR, intents, order, plans, recycled},
 };
 use crate::{
     audit::Audit,
@@ -30,6 +32,8 @@ use answers::{Answers, Window};
 use before::Before;
 use town::Town;
 use watch::Watch;
+
+pub(super) use phases::play as back_from_every_phase;
 
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "migrate",
@@ -63,7 +67,14 @@ struct Part {
 }
 
 fn play(stock: Stock, tests: &mut Tests<'_>) {
-    let Some(state) = enter::inside() else { return };
+    if let Some(stage) = begin(stock, tests) {
+        stage.tell(tests);
+    }
+}
+
+/// The lab with its town, asked and watched from now on.
+fn begin(stock: Stock, tests: &mut Tests<'_>) -> Option<Stage> {
+    let state = enter::inside()?;
     let tools = stock.tools().clone();
     let chart = stock.cilium_chart();
     let mut reached = Vec::new();
@@ -73,20 +84,18 @@ fn play(stock: Stock, tests: &mut Tests<'_>) {
     for line in reached {
         tests.note(&line);
     }
-    let Some(lab) = lab else { return };
-    let Some(program) = tests.run("the_program_is_built", || Program::build(&tools)) else { return };
-    let Some(town) = tests.run("a_town_lives_in_it", || Town::settle(&lab, &state)) else { return };
-    let Some(chart) = tests.run("it_has_a_chart", || chart) else { return };
+    let lab = lab?;
+    let program = tests.run("the_program_is_built", || Program::build(&tools))?;
+    let town = tests.run("a_town_lives_in_it", || Town::settle(&lab, &state))?;
+    let chart = tests.run("it_has_a_chart", || chart)?;
     let values = state.join("values.yaml");
-    let written =
-        tests.run("its_values_are_written", || std::fs::write(&values, VALUES).map_err(Error::io("write", &values)));
-    if written.is_none() || tests.run("somebody_asks_all_the_time", || town.ask(&lab)).is_none() {
-        return;
-    }
-    let watch = Watch::begin(&lab);
+    tests.run("its_values_are_written", || std::fs::write(&values, VALUES).map_err(Error::io("write", &values)))?;
+    tests.run("somebody_asks_all_the_time", || town.ask(&lab))?;
+    let mut watch = Watch::begin(&lab);
+    let api = lab.control_plane.api().clone();
+    watch.also(move || person::restart_what_only_they_may(&api));
     let values = values.to_string_lossy().into_owned();
-    let stage = Stage { lab, program, town, watch, chart: chart.to_string_lossy().into_owned(), values };
-    stage.tell(tests);
+    Some(Stage { lab, program, town, watch, chart: chart.to_string_lossy().into_owned(), values })
 }
 
 impl Stage {
@@ -99,9 +108,8 @@ impl Stage {
         });
         parts.extend(idle);
         tests.run("check_agrees", || self.call(&["check", "--nodes", "-o", "json"])?.run()?.ended_with(&[0]).map(drop));
-        let leave: Vec<String> = town::LEFT.iter().map(|pod| format!("--leave={pod}")).collect();
-        let mut args = vec!["migrate", "--yes", "--soak", "0", "--chart", &self.chart, "--values", &self.values];
-        args.extend(leave.iter().map(String::as_str));
+        let args = self.migrate();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let stopped = self.part(tests, "review", "stops_before_it_would_drop_what_nodes_send", || {
             self.call(&args)?.run()?.ended_with(&[5])?.names(&["172.30.0.2", "kubelet", "shop/db-"]).map(drop)
         });
@@ -146,6 +154,13 @@ impl Stage {
         }
         parts.extend(again);
         self.judge(tests, &parts);
+    }
+
+    /// The command line of a migration.
+    fn migrate(&self) -> Vec<String> {
+        let words = ["migrate", "--yes", "--soak", "0", "--chart", &self.chart, "--values", &self.values];
+        let leave = town::LEFT.iter().map(|pod| format!("--leave={pod}"));
+        words.into_iter().map(str::to_owned).chain(leave).collect()
     }
 
     fn call(&self, args: &[&str]) -> Result<Call> {
@@ -200,27 +215,8 @@ impl Stage {
             expect(wrong.is_empty(), || format!("{wrong:?}"))
         });
         tests.run("every_pod_but_those_left_has_its_endpoint", || {
-            let api = self.lab.control_plane.api();
-            let endpoints = api.list("/apis/cilium.io/v2/ciliumendpoints")?;
-            let mut wrong = Vec::new();
-            for pod in api.list("/api/v1/pods")? {
-                let key = |object: &serde_json::Value| {
-                    (object["metadata"]["namespace"].to_string(), object["metadata"]["name"].to_string())
-                };
-                let address = &pod["status"]["podIP"];
-                let is_left = town::LEFT.iter().any(|left| left.ends_with(&format!("/{}", town::name(&pod))));
-                if pod["spec"]["hostNetwork"] == true || is_left || pod["status"]["phase"] != "Running" {
-                    continue;
-                }
-                let its = |endpoint: &&serde_json::Value| {
-                    let addresses = endpoint["status"]["networking"]["addressing"].as_array().into_iter().flatten();
-                    key(endpoint) == key(&pod) && addresses.into_iter().any(|one| one["ipv4"] == *address)
-                };
-                if !endpoints.iter().any(|endpoint| its(&endpoint)) {
-                    wrong.push(format!("{:?} with {address}", key(&pod)));
-                }
-            }
-            expect(wrong.is_empty(), || wrong.join("\n"))
+            let wrong = person::uncovered(self.lab.control_plane.api())?;
+            expect(wrong.is_empty(), || format!("{wrong:?}"))
         });
     }
 
@@ -388,13 +384,14 @@ fn told(one: &Answers, parts: &[Part]) -> String {
     format!("{} was answered {} times; {}", one.name(), one.answered(), all.join("; "))
 }
 
-/// Evictions and deletions of pods that were to be left alone.
+/// Evictions and deletions of pods that were to be left alone, and those by the program of pods that only their operator restarts.
 fn touched(audit: &Audit) -> Vec<String> {
     let left = |name: &str| town::LEFT.iter().any(|left| left.ends_with(&format!("/{name}")));
     audit
         .iter()
-        .filter(|event| event.resource == "pods" && event.namespace == town::NAMESPACE && left(&event.name))
+        .filter(|event| event.resource == "pods" && event.namespace == town::NAMESPACE)
         .filter(|event| event.verb == "delete" || event.subresource == "eviction")
+        .filter(|event| left(&event.name) || (event.user == OPERATOR && person::is_theirs(&event.name)))
         .map(crate::audit::Event::object)
         .collect()
 }

@@ -24,6 +24,10 @@ const DB_SERVICE: &str = "10.96.20.1";
 const WEB_SERVICE: &str = "10.96.20.2";
 /// A port of node `n2`.
 pub(super) const DOOR: u16 = 30900;
+/// A DaemonSet whose pods only their operator deletes.
+pub(super) const ON_DELETE: &str = "careful";
+/// A Job that works until somebody stops it.
+pub(super) const JOB: &str = "work";
 /// Pods that no controller makes again.
 pub(super) const LEFT: [&str; 2] = ["shop/bare", "shop/static-n2"];
 const LIMIT: Duration = Duration::from_secs(120);
@@ -88,6 +92,9 @@ impl Town {
         door["containers"][0]["ports"] = json!([{ "containerPort": PORT, "hostPort": DOOR }]);
         let mut bare = self.server();
         bare["nodeName"] = json!("n1");
+        let mut job = json!({ "metadata": { "labels": { "app": JOB } }, "spec": self.server() });
+        job["spec"]["restartPolicy"] = json!("Never");
+        job["spec"]["terminationGracePeriodSeconds"] = json!(1);
         let only_clients = json!({
             "podSelector": { "matchLabels": { "app": "db" } }, "policyTypes": ["Ingress"],
             "ingress": [{ "from": [{ "podSelector": { "matchLabels": { "app": "client" } } }] }],
@@ -103,6 +110,11 @@ impl Town {
             ),
             (of("apis/apps/v1", "deployments"), workload("web", json!({ "replicas": 3 }), self.server())),
             (of("apis/apps/v1", "daemonsets"), workload("everywhere", json!({}), self.server())),
+            (
+                of("apis/apps/v1", "daemonsets"),
+                workload(ON_DELETE, json!({ "updateStrategy": { "type": "OnDelete" } }), self.server()),
+            ),
+            (of("apis/batch/v1", "jobs"), json!({ "metadata": { "name": JOB }, "spec": { "template": job } })),
             (of("apis/apps/v1", "deployments"), workload("door", json!({ "strategy": { "type": "Recreate" } }), door)),
             (
                 of("api/v1", "pods"),
@@ -232,7 +244,9 @@ impl Town {
 pub(super) fn await_pods(api: &Api) -> Result<()> {
     wait::until("every pod of the town is ready", LIMIT, || {
         let pods = api.list(&format!("/api/v1/namespaces/{NAMESPACE}/pods"))?;
-        let waiting: Vec<_> = pods.iter().filter(|pod| !is_ready(pod)).map(|pod| name(pod).to_owned()).collect();
+        let ended = |pod: &Value| matches!(pod["status"]["phase"].as_str(), Some("Failed" | "Succeeded"));
+        let waiting: Vec<_> =
+            pods.iter().filter(|pod| !is_ready(pod) && !ended(pod)).map(|pod| name(pod).to_owned()).collect();
         Ok(match (pods.len() < 10, waiting.is_empty()) {
             (false, true) => Seen::Ready(()),
             (true, _) => Seen::NotYet(format!("only {} pods", pods.len())),

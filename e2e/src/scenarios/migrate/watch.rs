@@ -58,6 +58,11 @@ impl Watch {
         watch
     }
 
+    /// Has something else done, again and again.
+    pub(super) fn also(&mut self, act: impl Fn() -> Result<()> + Send + 'static) {
+        self.spawn(move |_| act());
+    }
+
     fn spawn(&mut self, mut look: impl FnMut(&Mutex<Seen>) -> Result<()> + Send + 'static) {
         let (seen, stop) = (Arc::clone(&self.seen), Arc::clone(&self.stop));
         self.threads.push(thread::spawn(move || {

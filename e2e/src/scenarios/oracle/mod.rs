@@ -3,6 +3,7 @@
 //! Each oracle is a function from the log to the list of what is wrong; an empty list is the proof.
 
 pub(in crate::scenarios) mod intents;
+pub(in crate::scenarios) mod journal;
 pub(in crate::scenarios) mod order;
 pub(in crate::scenarios) mod plans;
 mod pods;

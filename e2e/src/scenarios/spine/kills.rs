@@ -2,9 +2,9 @@
 
 use std::{thread, time::Duration};
 
-use ovncilium_core::{journal::Header, plan::Kind};
+use ovncilium_core::plan::Kind;
 
-use super::super::oracle::{OPERATOR, intents, order, plans, recycled};
+use super::super::oracle::{OPERATOR, intents, journal, order, plans, recycled};
 use super::{
     Stage,
     journey::unchanged,
@@ -103,13 +103,9 @@ fn survive(
     }
 }
 
-/// The phase in which the run is, by the header of its journal; `None` when no run was begun.
+/// The phase in which the run is; `None` when no run was begun.
 pub(super) fn phase(town: &Town) -> Result<Option<String>> {
-    let found = town.api().find("/api/v1/namespaces/kube-system/configmaps/ovncilium-journal")?;
-    let Some(object) = found else { return Ok(None) };
-    let text = object["data"]["header"].as_str().unwrap_or_default();
-    let header: Header = serde_json::from_str(text).map_err(Error::json("the header of the journal"))?;
-    Ok(Some(header.phase.to_string()))
+    Ok(journal::header(town.api())?.map(|header| header.phase.to_string()))
 }
 
 /// Waits until the operator has made this many changes, or `ended`; how many were made.
