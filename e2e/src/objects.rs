@@ -45,6 +45,7 @@ const DROPPED: &[(&str, &str)] = &[
     ("/spec/acquireTime", "a time of a Lease"),
     ("/spec/renewTime", "a time of a Lease"),
     ("/spec/leaseTransitions", "counts holders of a Lease"),
+    ("/spec/holderIdentity", "the pod that leads, which restarts with its workload"),
     ("/status", "what controllers report about the spec"),
 ];
 

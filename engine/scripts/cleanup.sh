@@ -8,5 +8,7 @@ if ! said=$("$tool" post-uninstall-cleanup --all-state -f 2>&1); then
   echo "$said" | tail -c 1000 >"$out"
   exit 1
 fi
+# Directories that it made for its maps; with something of others in them they stay.
+rmdir /sys/fs/bpf/tc/globals /sys/fs/bpf/tc 2>/dev/null || :
 rm -f "$CONF_DIR/$FILE.ovncilium-retired"
 echo "cleaned" >"$out"

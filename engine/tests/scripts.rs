@@ -389,3 +389,85 @@ fn a_database_that_cannot_be_asked_has_no_rules() {
     );
     assert_eq!((code, text.as_str()), (1, "ovn-nbctl ended with 1: database connection failed ()\n"));
 }
+
+/// What `iptables-save` prints (1.8.11) of a node with rules of kube-proxy, Kube-OVN and Cilium (1.18.2).
+const FIREWALL: &str = "\
+*raw
+:PREROUTING ACCEPT [0:0]
+:OLD_CILIUM_PRE_raw - [0:0]
+-A PREROUTING -m comment --comment \"cilium-feeder: CILIUM_PRE_raw\" -j OLD_CILIUM_PRE_raw
+-A OLD_CILIUM_PRE_raw -m mark --mark 0x200/0xf00 -j CT --notrack
+COMMIT
+*filter
+:INPUT ACCEPT [0:0]
+:CILIUM_INPUT - [0:0]
+:KUBE-FIREWALL - [0:0]
+-A INPUT -m comment --comment \"cilium-feeder: CILIUM_INPUT\" -j CILIUM_INPUT
+-A INPUT -j KUBE-FIREWALL
+-A CILIUM_INPUT -m mark --mark 0x200/0xf00 -m comment --comment \"cilium: ACCEPT for proxy traffic\" -j ACCEPT
+COMMIT
+*nat
+:OVN-POSTROUTING - [0:0]
+-A POSTROUTING -j OVN-POSTROUTING
+COMMIT
+";
+
+#[test]
+fn rules_of_cilium_go_and_those_of_others_stay() {
+    let work = tempfile::tempdir().unwrap();
+    let at = |name: &str| work.path().join(name).display().to_string();
+    let programs = [
+        ("iptables-nft-save", format!("cat <<'END'\n{FIREWALL}END")),
+        ("iptables-nft-restore", format!("echo \"$*\" >{0}; cat >>{0}", at("restored"))),
+        ("iptables-legacy-save", "exit 1".to_owned()),
+        ("ip6tables-legacy-save", ":".to_owned()),
+        ("ip6tables-nft-save", "echo '*filter'; echo COMMIT".to_owned()),
+        (
+            "ip",
+            format!(
+                r#"case "$*" in
+  '-4 rule show') printf '9:\tfrom all fwmark 0x200/0xf00 lookup 2004\n100:\tfrom all lookup local\n32766:\tfrom all lookup main\n' ;;
+  '-6 rule show') printf '0:\tfrom all lookup local\n32766:\tfrom all lookup main\n' ;;
+  *) echo "$*" >>{} ;;
+esac"#,
+                at("ip")
+            ),
+        ),
+        (
+            "ipset",
+            format!(
+                "[ \"$*\" = 'list -n' ] && printf 'cilium_node_set_v4\\novn40services\\n' || echo \"$*\" >{}",
+                at("ipset")
+            ),
+        ),
+    ];
+    let programs: Vec<(&str, &str)> = programs.iter().map(|(name, script)| (*name, script.as_str())).collect();
+    assert_eq!(with_programs(Task::Rules, &programs, &[]), (0, "cleaned\n".to_owned()));
+    let read = |name: &str| std::fs::read_to_string(work.path().join(name)).unwrap();
+    assert_eq!(
+        read("restored"),
+        "--noflush\n*raw\n-D PREROUTING -m comment --comment \"cilium-feeder: CILIUM_PRE_raw\" -j OLD_CILIUM_PRE_raw\n\
+         -F OLD_CILIUM_PRE_raw\n-X OLD_CILIUM_PRE_raw\nCOMMIT\n\
+         *filter\n-D INPUT -m comment --comment \"cilium-feeder: CILIUM_INPUT\" -j CILIUM_INPUT\n\
+         -F CILIUM_INPUT\n-X CILIUM_INPUT\nCOMMIT\n"
+    );
+    assert_eq!(
+        read("ip"),
+        "-4 rule add from all lookup local pref 0\n-4 rule del from all lookup local pref 100\n\
+         -4 rule del fwmark 0x200/0xf00 lookup 2004 pref 9\n-4 route flush table 2004\n-4 route flush table 2005\n\
+         -6 route flush table 2004\n-6 route flush table 2005\n"
+    );
+    assert_eq!(read("ipset"), "destroy cilium_node_set_v4\n");
+}
+
+#[test]
+fn a_rule_that_cannot_be_removed_is_told() {
+    let save = format!("cat <<'END'\n{FIREWALL}END");
+    let programs = [
+        ("iptables-legacy-save", ":"),
+        ("iptables-nft-save", save.as_str()),
+        ("iptables-nft-restore", "echo 'Permission denied (you must be root)' >&2; exit 4"),
+    ];
+    let (code, text) = with_programs(Task::Rules, &programs, &[]);
+    assert_eq!((code, text.as_str()), (1, "iptables-nft-restore: Permission denied (you must be root)\n"));
+}

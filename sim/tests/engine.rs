@@ -102,8 +102,11 @@ fn a_migration_and_its_rollback_leave_the_cluster_as_it_was() {
     covered(&sim);
     let nodes = sim.store().dump().into_iter().filter(|o| o["kind"] == "Node");
     assert!(nodes.into_iter().all(|node| !node["metadata"]["labels"].to_string().contains("ovncilium.io/")));
+    let has_rules = |sim: &SimCluster| sim.nodes().iter().any(|(_, node)| node.cilium_rules);
+    assert!(has_rules(&sim));
     let back = way_back(sim.world());
     assert_eq!(process(&sim, Some(&back)), Ok(Ended::Done));
+    assert!(!has_rules(&sim));
     sim.pass_time(Duration::from_secs(60));
     let after = state(&sim);
     assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());

@@ -112,6 +112,8 @@ pub enum Action {
     AwaitOvnPolicy,
     /// Remove Cilium's programs and interfaces from the lane's node.
     CleanDatapath,
+    /// Remove Cilium's firewall and routing rules from the lane's node, which its own cleanup leaves.
+    CleanRules,
     /// Remove the CRDs of Cilium with what is in them, unless a policy object exists.
     RemoveCrds,
     /// Look at everything once more.
@@ -143,6 +145,7 @@ impl Action {
             Self::SetControllerFlags { .. } => "set-controller-flags",
             Self::AwaitOvnPolicy => "await-ovn-policy",
             Self::CleanDatapath => "clean-datapath",
+            Self::CleanRules => "clean-rules",
             Self::RemoveCrds => "remove-crds",
             Self::Verify { .. } => "verify",
         }
@@ -190,6 +193,7 @@ impl fmt::Display for Action {
                 write!(f, "kube-ovn-controller {}", words.join(" "))
             }
             Self::CleanDatapath => f.write_str("remove Cilium's programs from the node"),
+            Self::CleanRules => f.write_str("remove Cilium's firewall and routing rules from the node"),
             Self::RemoveCrds => f.write_str("remove Cilium's CRDs"),
             Self::Verify { .. } => f.write_str("verify the whole cluster"),
         }

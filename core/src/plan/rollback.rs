@@ -104,7 +104,7 @@ pub fn rollback(
         .enumerate()
         .map(|(index, wave)| {
             node_stage(&format!("wave {index}"), "remove", wave, 0, || {
-                vec![labels(&[(AGENT_LABEL, None)]), Action::AwaitNoAgent, Action::CleanDatapath]
+                vec![labels(&[(AGENT_LABEL, None)]), Action::AwaitNoAgent, Action::CleanDatapath, Action::CleanRules]
             })
         })
         .collect();

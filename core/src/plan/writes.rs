@@ -11,6 +11,9 @@ pub const OUR_PREFIX: &str = "ovncilium-";
 /// Name of the Lease that keeps a second operator out.
 pub const LOCK: &str = "ovncilium-lock";
 
+/// Name of the Lease that Cilium's operator makes for itself and leaves (Cilium `operator/cmd/root.go`).
+pub const OPERATOR_LOCK: &str = "cilium-operator-resource-lock";
+
 /// One write a plan may make.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Write {
@@ -88,7 +91,11 @@ fn step_writes(writes: &mut Vec<Write>, settings: &Settings, node: &str, action:
     };
     match action {
         Action::SetRelease { stage } => release_writes(writes, settings, chart, Some(*stage)),
-        Action::RemoveRelease => release_writes(writes, settings, chart, None),
+        Action::RemoveRelease => {
+            release_writes(writes, settings, chart, None);
+            let namespace = &settings.release_namespace;
+            writes.push(Write::new("delete", Resource::LEASES, namespace, OPERATOR_LOCK, "the operator's lock"));
+        }
         Action::SetNodeConfig { name, .. } => {
             for verb in ["create", "update"] {
                 let namespace = &settings.release_namespace;
@@ -112,6 +119,7 @@ fn step_writes(writes: &mut Vec<Write>, settings: &Settings, node: &str, action:
         Action::AwaitEnforcement => task("ask an agent what it enforces"),
         Action::AwaitOvnPolicy => task("ask OVN what it enforces"),
         Action::CleanDatapath => task("remove Cilium's programs"),
+        Action::CleanRules => task("remove Cilium's firewall and routing rules"),
         Action::Recycle { .. } => writes.push(Write::new("evict", Resource::PODS, "*", "*", "recycle")),
         Action::SetControllerFlags { .. } => {
             let (namespace, name) = (&settings.namespace, &settings.controller);

@@ -106,6 +106,13 @@ pub const NEEDED: &[Needed] = &[
     needed(&["get"], "", "configmaps", Scope::ConfigMaps, "to read how kube-proxy, Multus and Cilium are configured"),
     needed(&["get", "list", "create", "update", "delete"], "", "configmaps", Scope::KubeOvn, "to keep the journal"),
     needed(&["get", "create", "update", "delete"], "coordination.k8s.io", "leases", Scope::KubeOvn, "to hold the lock"),
+    needed(
+        &["get", "delete"],
+        "coordination.k8s.io",
+        "leases",
+        Scope::Release,
+        "to remove the lock of Cilium's operator",
+    ),
     needed(&["create", "delete"], "", "pods", Scope::KubeOvn, "to look at nodes with short-lived pods"),
     needed(&["patch"], "", "nodes", Scope::Cluster, "to label nodes: the cutover"),
     needed(&["create"], "", "pods/eviction", Scope::Cluster, "to have old pods made again"),

@@ -13,6 +13,7 @@
 //! | `observe` | `observe.sh` (image of Cilium, from `IMAGE`) | yes | `WATCH` seconds | `audited`, `drop` |
 //! | `endpoints` | `endpoints.sh` (image of Cilium, from `IMAGE`) | yes | `WATCH` seconds | `endpoints`, `pending` |
 //! | `policies` | `policies.sh` | yes | `NB`, `SB`, `WANTED_0`, …, `WATCH` seconds | `policies`, `lacking`, `behind` |
+//! | `rules` | `rules.sh` | yes | | `cleaned` |
 //! | `cleanup` | `cleanup.sh` (image of Cilium, from `IMAGE`) | yes | `CONF_DIR`, `FILE` | `cleaned` |
 //!
 //! Answer lines: `kernel <uname -r>` · `device <name>` · `file <sha256> <name>` · `content <name> <base64>` ·

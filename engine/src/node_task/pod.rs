@@ -25,12 +25,22 @@ pub enum Task {
     Policies,
     /// Remove Cilium's programs, maps and interfaces.
     Cleanup,
+    /// Remove Cilium's firewall and routing rules.
+    Rules,
 }
 
 impl Task {
     /// Every task.
-    pub const ALL: [Self; 7] =
-        [Self::Probe, Self::Retire, Self::Canary, Self::Observe, Self::Endpoints, Self::Policies, Self::Cleanup];
+    pub const ALL: [Self; 8] = [
+        Self::Probe,
+        Self::Retire,
+        Self::Canary,
+        Self::Observe,
+        Self::Endpoints,
+        Self::Policies,
+        Self::Cleanup,
+        Self::Rules,
+    ];
 
     /// Its name, as in labels and names of pods.
     pub fn name(self) -> &'static str {
@@ -42,6 +52,7 @@ impl Task {
             Self::Endpoints => "endpoints",
             Self::Policies => "policies",
             Self::Cleanup => "cleanup",
+            Self::Rules => "rules",
         }
     }
 
@@ -55,6 +66,7 @@ impl Task {
             Self::Endpoints => include_str!("../../scripts/endpoints.sh"),
             Self::Policies => include_str!("../../scripts/policies.sh"),
             Self::Cleanup => include_str!("../../scripts/cleanup.sh"),
+            Self::Rules => include_str!("../../scripts/rules.sh"),
         }
     }
 
@@ -63,7 +75,7 @@ impl Task {
         match self {
             Self::Probe | Self::Retire => 60,
             Self::Canary => 200,
-            Self::Observe | Self::Cleanup | Self::Endpoints => 120,
+            Self::Observe | Self::Cleanup | Self::Endpoints | Self::Rules => 120,
             Self::Policies => 180,
         }
     }
@@ -171,6 +183,7 @@ fn volumes(task: Task, settings: &TaskSettings) -> Vec<(Value, Value)> {
         Task::Observe | Task::Endpoints => {
             vec![host("cilium-run", "/var/run/cilium", "Directory", "/var/run/cilium", true)]
         }
+        Task::Rules => vec![host("xtables-lock", "/run/xtables.lock", "FileOrCreate", "/run/xtables.lock", false)],
         Task::Cleanup => {
             // As the chart's own init container has them; cgroups are mounted below the second one.
             let (run, mut run_mount) =
@@ -201,6 +214,15 @@ fn security(task: Task) -> Value {
             "allowPrivilegeEscalation": false,
             "readOnlyRootFilesystem": true,
             "capabilities": { "drop": ["ALL"] },
+        }),
+        Task::Rules => json!({
+            "runAsUser": 0,
+            "runAsGroup": 0,
+            "privileged": false,
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "capabilities": { "drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW"] },
+            "seLinuxOptions": selinux,
         }),
         Task::Cleanup => json!({ "runAsUser": 0, "privileged": true, "seLinuxOptions": selinux }),
     }

@@ -11,6 +11,7 @@ mod await_no_agent;
 mod await_ovn_policy;
 mod canary;
 mod clean_datapath;
+mod clean_rules;
 mod label_node;
 mod prove_conf;
 mod recycle;
@@ -179,6 +180,7 @@ pub fn work(action: &Action) -> Box<dyn Work + '_> {
         Action::AwaitOvnPolicy => Box::new(await_ovn_policy::AwaitOvnPolicy),
         Action::SetControllerFlags { flags } => Box::new(set_controller_flags::SetControllerFlags(flags)),
         Action::CleanDatapath => Box::new(clean_datapath::CleanDatapath),
+        Action::CleanRules => Box::new(clean_rules::CleanRules),
         Action::RemoveCrds => Box::new(remove_crds::RemoveCrds),
         Action::Verify { chain } => Box::new(verify::Verify(*chain)),
     }

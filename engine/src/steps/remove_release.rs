@@ -1,6 +1,7 @@
-//! Remove the Cilium release.
+//! Remove the Cilium release, and the lock that its operator made for itself.
 
 use ovncilium_core::plan::Resource;
+use ovncilium_core::plan::writes::OPERATOR_LOCK;
 use serde_json::{Value, json};
 
 use super::support::AGENT_SELECTOR;
@@ -25,11 +26,19 @@ impl Work for RemoveRelease {
                 return Ok(Look::wait("its last pods end"));
             }
         }
+        let lock = Resource::LEASES.named(&settings.release_namespace, OPERATOR_LOCK);
+        if cx.world.cluster.get(&lock)?.is_some() {
+            return Ok(Look::Act(json!({ "lock": lock.to_string() })));
+        }
         Ok(Look::met("it is gone"))
     }
 
-    fn act(&self, cx: &Cx<'_>, _intent: &Value) -> Result<(), StepError> {
+    fn act(&self, cx: &Cx<'_>, intent: &Value) -> Result<(), StepError> {
         let settings = cx.settings();
+        if intent.get("lock").is_some() {
+            cx.world.cluster.delete(&Resource::LEASES.named(&settings.release_namespace, OPERATOR_LOCK), None)?;
+            return Ok(());
+        }
         cx.world.charts.uninstall(&settings.release, &settings.release_namespace, &mut cx.heartbeat())?;
         Ok(())
     }

@@ -139,6 +139,7 @@ fn advance(pass: &mut Pass<'_>, node_name: &str, pod: &Value, memory: &mut Memor
     }
     if serving {
         node.devices.extend(["cilium_host".to_owned(), "cilium_net".to_owned()]);
+        node.cilium_rules = true;
     }
 }
 

@@ -1,4 +1,4 @@
-//! Cilium's operator: registers the CRDs when it starts, taints nodes without agent, and hunts unmanaged kube-dns pods.
+//! Cilium's operator: takes its lock and registers the CRDs when it starts, taints nodes without agent, and hunts unmanaged kube-dns pods.
 //!
 //! It reads `cilium-config` at start only, so that a change of the ConfigMap alone changes nothing. With
 //! `set-cilium-node-taints` it taints every node where an agent is scheduled and not ready; with
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use ovncilium_core::plan::Resource;
+use ovncilium_core::plan::writes::OPERATOR_LOCK;
 use serde_json::{Value, json};
 
 use super::{Actor, Pass, cilium_crds};
@@ -24,6 +25,7 @@ const UNMANAGED_AGE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 struct Process {
     pod: String,
+    namespace: String,
     since: Timestamp,
     settings: BTreeMap<String, String>,
     registered: bool,
@@ -49,6 +51,7 @@ impl Actor for CiliumOperator {
         if self.process.as_ref().is_none_or(|process| !alive(process)) {
             self.process = pods.first().map(|pod| Process {
                 pod: objects::uid(pod).to_owned(),
+                namespace: objects::namespace(pod).to_owned(),
                 since: pass.now,
                 settings: config(pass, objects::namespace(pod)),
                 registered: false,
@@ -60,6 +63,7 @@ impl Actor for CiliumOperator {
             if !pass.due(process.since, REGISTERS_AFTER) {
                 return;
             }
+            lock(pass, &process.namespace);
             register(pass);
             process.registered = true;
         }
@@ -74,6 +78,18 @@ pub(crate) fn config(pass: &Pass<'_>, namespace: &str) -> BTreeMap<String, Strin
     let data = found.and_then(|map| map.get("data")?.as_object());
     let pairs = data.into_iter().flatten().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
     pairs.collect()
+}
+
+/// Makes the Lease by which operators agree on a leader; nobody removes it.
+fn lock(pass: &mut Pass<'_>, namespace: &str) {
+    let lease = json!({
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": { "namespace": namespace, "name": OPERATOR_LOCK },
+        "spec": { "leaseDurationSeconds": 15 },
+    });
+    let answer = pass.cluster.create(&Resource::LEASES, &lease);
+    pass.attempt(answer);
 }
 
 fn register(pass: &mut Pass<'_>) {

@@ -65,6 +65,8 @@ pub struct PretendNode {
     pub devices: BTreeSet<String>,
     /// CNI configuration directory.
     pub fs: NodeFs,
+    /// Cilium's firewall and routing rules are on it.
+    pub cilium_rules: bool,
     /// What Cilium would drop here if it enforced, as `observe.sh` tells it, reserved identities first.
     pub would_drop: Vec<String>,
     /// kube-ovn-cni answers its plugin.

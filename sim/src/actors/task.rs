@@ -56,6 +56,10 @@ pub fn run(pass: &mut Pass<'_>, node: &str, pod: &Value) -> Outcome {
         Some("observe") => observe(pass.nodes.node(node)),
         Some("endpoints") => endpoints(pass.nodes.node(node)),
         Some("policies") => policies(pass, pod),
+        Some("rules") => {
+            pass.nodes.node(node).cilium_rules = false;
+            Outcome::succeeded("cleaned\n".to_owned())
+        }
         Some("cleanup") => cleanup(pass.nodes.node(node), environment(pod, "FILE")),
         other => Outcome::failed(&format!("the pretend node has no script for the task {other:?}")),
     }
@@ -171,7 +175,7 @@ fn policies(pass: &Pass<'_>, pod: &Value) -> Outcome {
 }
 
 /// `cleanup.sh`: `cilium-dbg post-uninstall-cleanup`, which refuses beside a running agent, removes devices and does
-/// not see the CNI directory; then the file that `retire.sh` set aside.
+/// not see the CNI directory nor the firewall; then the file that `retire.sh` set aside.
 fn cleanup(node: &mut PretendNode, file: &str) -> Outcome {
     if node.agent.is_some() {
         return Outcome::failed("Agent should not be running when cleaning up\nFound pidfile");

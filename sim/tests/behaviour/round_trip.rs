@@ -64,10 +64,13 @@ fn the_whole_way_there_and_back_leaves_objects_as_they_were() {
     sim.sleep(seconds(5));
     for node in nodes {
         assert_eq!(run_task(&sim, node, "cleanup", &[("FILE", CHAINED)]), "cleaned\n");
+        assert!(sim.nodes().get(node).unwrap().cilium_rules, "its own cleanup leaves them");
+        assert_eq!(run_task(&sim, node, "rules", &[]), "cleaned\n");
         sim.sleep(seconds(3));
     }
     assert!(sim.nodes().iter().all(|(_, node)| node.fs.files().keys().eq([PLAIN])), "one file, as before");
     sim.uninstall("cilium", "kube-system", &mut || Ok(())).unwrap();
+    sim.delete(&Resource::LEASES.named("kube-system", "cilium-operator-resource-lock"), None).unwrap();
     for object in sim.list(&Resource::CUSTOM_RESOURCES, &Filter::all()).unwrap() {
         if objects::name(&object).ends_with(".cilium.io") {
             sim.delete(&Resource::CUSTOM_RESOURCES.named("", objects::name(&object)), None).unwrap();

@@ -104,6 +104,9 @@ fn announced(change: &Event, open: &Open, homes: &BTreeMap<String, String>) -> R
             let uid = asked(change, "/preconditions/uid");
             some(open, &|entry| is(entry, "restart-agent") && !uid.is_empty() && says(&entry.recorded, uid))
         }
+        ("leases", "", "delete") => {
+            any(open, "cluster", &|entry| is(entry, "remove-release") && says(&entry.recorded, object))
+        }
         ("nodes", "", "patch") => any(open, object, &|entry| is(entry, "label-node")),
         ("deployments", "", "patch") => any(open, "cluster", &|entry| is(entry, "set-controller-flags")),
         ("ciliumnodeconfigs", "", _) => any(open, "cluster", &|entry| {
