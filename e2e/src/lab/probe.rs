@@ -89,7 +89,7 @@ fn ask(folder: &Path, targets: &[&str]) -> Result<()> {
             parse(target).ok_or_else(|| Error::Expectation(format!("`{target}` is no target\n{USAGE}")))?;
         let path = folder.join(name);
         let mut file = OpenOptions::new().create(true).append(true).open(&path).map_err(Error::io("open", &path))?;
-        writeln!(file, "{} start", now()).map_err(Error::io("write", &path))?;
+        file.write_all(format!("{} start\n", now()).as_bytes()).map_err(Error::io("write", &path))?;
         clients.push(thread::spawn(move || ask_one(&mut file, kind, address).map_err(Error::io("write", path))));
     }
     for client in clients {
@@ -127,7 +127,8 @@ fn ask_one(file: &mut File, kind: Kind, address: SocketAddr) -> io::Result<()> {
             Ok(name) => format!("ok {name}"),
             Err(error) => format!("failed {}", error.to_string().replace('\n', " ")),
         };
-        writeln!(file, "{at} {} {said}", took.as_millis())?;
+        // In one write: a pod that is ended writes a whole line or none.
+        file.write_all(format!("{at} {} {said}\n", took.as_millis()).as_bytes())?;
         thread::sleep(PERIOD.saturating_sub(took));
     }
 }

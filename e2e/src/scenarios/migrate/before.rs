@@ -12,14 +12,21 @@ use crate::{
 };
 
 /// A question to a node and the command that answers it.
-const LOOKS: [(&str, &str); 7] = [
+const LOOKS: [(&str, &str); 8] = [
     ("files of the CNI directory", "cd /etc/cni/net.d && stat -c '%a %n' -- * && sha256sum -- *"),
     (
         "firewall rules",
-        "iptables-save | grep -v '^#' | sed -E 's/\\[[0-9]+:[0-9]+\\]//' | grep -vE 'CNI-|KUBE-SE[PV]' | sort",
+        // A table that is empty, and a chain of the kernel's own that lets all through, are as if they were not there.
+        "for ip in iptables ip6tables; do $ip-save | sed -E 's/\\[[0-9]+:[0-9]+\\]//' | \
+         awk -v ip=$ip '/^\\*/ { table = $1 } /^[*#]|^COMMIT/ { next } { print ip, table, $0 }'; done | \
+         grep -vE 'CNI-|KUBE-SE[PV]|:[A-Z]+ ACCEPT *$' | sort",
     ),
-    ("routing rules", "ip rule; ip -6 rule"),
-    ("routes", "ip route show table all | grep -v '^broadcast\\|^local\\|_h '"),
+    ("sets", "ipset list -n | sort"),
+    ("routing rules", "for family in -4 -6; do ip $family rule | sed \"s/^/$family /\"; done"),
+    (
+        "routes",
+        "for family in -4 -6; do ip $family route show table all | sed \"s/^/$family /\"; done | grep -vE '^-[46] (broadcast|local|multicast|anycast)|_h ' | sort",
+    ),
     ("programs on interfaces", "bpftool net show | sed -E '/^$/d; /^(xdp|tc|flow_dissector|netfilter):$/d'"),
     ("pinned programs and maps", "find /sys/fs/bpf -mindepth 1 | sort"),
     ("devices", "ip -o link | sed -E 's/^[0-9]+: ([^:@]+).*/\\1/' | grep -vE '_h$' | sort"),

@@ -45,8 +45,13 @@ const VALUES: &str = include_str!("../../../fixtures/lab/cilium-values.yaml");
 const RUN: Duration = Duration::from_secs(900);
 /// How often a paused run is tried again.
 const TRIES: usize = 6;
-/// How long two answers may be apart when nothing happens: ten questions and the patience of one.
-const STILL: u128 = 2_000;
+/// Milliseconds that two answers on a connection that is held may be apart: a segment that is sent again, twice.
+const STILL: u128 = 3_000;
+/// The same for questions of one packet each, of which a few in a row may be lost.
+const STILL_LOSING: u128 = 5_000;
+/// One in so many packets may be lost: Open vSwitch's userspace datapath loses some whenever a port comes or goes, as the part without
+/// the program shows.
+const LOST_AT_MOST_ONE_IN: usize = 50;
 
 /// The lab, and what is in it.
 struct Stage {
@@ -107,6 +112,8 @@ impl Stage {
             Ok(())
         });
         parts.extend(idle);
+        // What the cluster itself loses when pods are made again, without the program.
+        parts.extend(self.part(tests, "control", "a_person_has_pods_made_again", || self.remake_pods()));
         tests.run("check_agrees", || self.call(&["check", "--nodes", "-o", "json"])?.run()?.ended_with(&[0]).map(drop));
         let args = self.migrate();
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -220,6 +227,23 @@ impl Stage {
         });
     }
 
+    /// Every pod that a migration would have made again is, node by node, by its deletion.
+    fn remake_pods(&self) -> Result<()> {
+        let api = self.lab.control_plane.api();
+        for node in &self.lab.nodes {
+            let path =
+                format!("/api/v1/namespaces/{}/pods?fieldSelector=spec.nodeName%3D{}", town::NAMESPACE, node.name);
+            for pod in api.list(&path)? {
+                let name = town::name(&pod);
+                if !town::LEFT.iter().any(|left| left.ends_with(&format!("/{name}"))) && !person::is_theirs(name) {
+                    api.delete(&format!("/api/v1/namespaces/{}/pods/{name}", town::NAMESPACE))?;
+                }
+            }
+            town::await_pods(api)?;
+        }
+        Ok(())
+    }
+
     /// Nothing happens for a while after a migration.
     fn stays(&self) -> Result<()> {
         std::thread::sleep(Duration::from_secs(10));
@@ -252,7 +276,8 @@ impl Stage {
         let mut proves = |name: &str, wrong: Vec<String>| {
             tests.run(name, || expect(wrong.is_empty(), || wrong[..wrong.len().min(12)].join("\n")));
         };
-        proves("every_change_has_its_intent_before_it", intents::unannounced(&migration));
+        // What is asked by `check` is of no run.
+        proves("every_change_has_its_intent_before_it", intents::unannounced(&migration.since(part.log.0)));
         proves("network_policy_goes_off_after_the_last_endpoint", order::hand_over(&migration, &town::LEFT));
         proves("audit_mode_frames_the_chaining", order::audit_mode(&migration, &town::LEFT));
         proves("every_pod_is_recycled_at_most_once", recycled::too_often(&migration, part.log.0));
@@ -297,15 +322,22 @@ impl Stage {
             tests.note(&line);
         }
         for part in parts {
-            tests.run(&format!("{}_loses_nothing_from_pod_to_pod", part.name), || {
+            tests.run(&format!("{}_breaks_nothing_from_pod_to_pod", part.name), || {
                 let mut wrong = Vec::new();
                 for one in answers.iter().filter(|one| is_direct(one)) {
                     let excused = self.excused(one)?;
-                    if one.answered_at(part.time).is_empty() {
+                    let answered = one.answered_at(part.time).len();
+                    if answered == 0 {
                         wrong.push(format!("{}: no answer at all", one.name()));
                     }
-                    wrong.extend(one.failures(part.time, &excused));
-                    if let Some(gap) = one.longest_gap(part.time, &excused).filter(|gap| gap.milliseconds > STILL) {
+                    let failures = one.failures(part.time, &excused);
+                    let held = one.target.ends_with("-held");
+                    let (may_lose, still) =
+                        if held { (0, STILL) } else { (answered / LOST_AT_MOST_ONE_IN, STILL_LOSING) };
+                    if failures.len() > may_lose {
+                        wrong.extend(failures);
+                    }
+                    if let Some(gap) = one.longest_gap(part.time, &excused).filter(|gap| gap.milliseconds > still) {
                         wrong.push(format!("{}: {gap} without an answer", one.name()));
                     }
                 }
