@@ -180,7 +180,10 @@ fn nothing_is_planned_from_what_is_unknown_or_not_ours() {
     };
     assert!(matches!(refused(&|f| with(f, &|k| k.installations.clear())), NoPlan::KubeOvn(_)));
     let helm = Owner::Helm { release: "kube-ovn".into(), namespace: "kube-system".into() };
-    assert!(matches!(refused(&|f| with(f, &|k| k.installations[0].owner = helm.clone())), NoPlan::Owned { .. }));
+    let unread = refused(&|f| with(f, &|k| k.installations[0].owner = helm.clone()));
+    assert!(
+        matches!(&unread, NoPlan::Unknown { subject: "kube-ovn", reason } if reason.contains("kube-system/kube-ovn"))
+    );
     let not_ready = |f: &mut Facts| {
         let mut nodes = f.nodes.value.known().unwrap().clone();
         nodes.items[1].ready = false;

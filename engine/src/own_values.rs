@@ -75,7 +75,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::world::{Heartbeat, Release};
+    use crate::world::{Heartbeat, Kept, Release};
 
     /// Only what was given and what is installed matter here.
     struct Helm {
@@ -110,6 +110,18 @@ mod tests {
         }
 
         fn upgrade(&self, _: &str, _: &str, _: &Value, _: &mut Heartbeat<'_>) -> Result<(), ChartsError> {
+            unreachable!("not asked for")
+        }
+
+        fn kept(&self, _: &str, _: &str) -> Result<Option<Kept>, ChartsError> {
+            unreachable!("not asked for")
+        }
+
+        fn render_kept(&self, _: &str, _: &str, _: &Value) -> Result<String, ChartsError> {
+            unreachable!("not asked for")
+        }
+
+        fn upgrade_kept(&self, _: &str, _: &str, _: &Value, _: &mut Heartbeat<'_>) -> Result<(), ChartsError> {
             unreachable!("not asked for")
         }
 

@@ -95,15 +95,16 @@ impl From<NoPlan> for Failure {
     fn from(error: NoPlan) -> Self {
         let exit = match &error {
             NoPlan::Unknown { .. } => ExitCode::CouldNotJudge,
-            NoPlan::KubeOvn(_) | NoPlan::Owned { .. } => ExitCode::Denied,
+            NoPlan::KubeOvn(_) => ExitCode::Denied,
             NoPlan::NoPool(NoPool::Unreadable { .. }) => ExitCode::CouldNotJudge,
             NoPlan::Chart(_) | NoPlan::NoPool(_) => ExitCode::Usage,
             NoPlan::AlreadyChained => ExitCode::Done,
             NoPlan::NotAllowed { .. } => ExitCode::Refused,
             NoPlan::NotIpv4 { .. } => ExitCode::Denied,
-            NoPlan::CiliumPresent { .. } | NoPlan::NodesNotReady { .. } | NoPlan::PodsWithoutOwner { .. } => {
-                ExitCode::Paused
-            }
+            NoPlan::Release { .. }
+            | NoPlan::CiliumPresent { .. }
+            | NoPlan::NodesNotReady { .. }
+            | NoPlan::PodsWithoutOwner { .. } => ExitCode::Paused,
         };
         let next = error.next_step();
         Self::of(exit, &error, Some(next))

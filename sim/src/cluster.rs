@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use ovncilium_core::plan::{ChartRef, ObjectRef, Resource};
 use ovncilium_engine::world::{
-    Charts, ChartsError, Clock, Cluster, ClusterError, Eviction, Filter, Heartbeat, Release, World,
+    Charts, ChartsError, Clock, Cluster, ClusterError, Eviction, Filter, Heartbeat, Kept, Release, World,
 };
 use serde_json::Value;
 
@@ -54,7 +54,19 @@ impl SimCluster {
     /// # Errors
     /// Never, unless the example itself is wrong: an object is refused or does not get ready.
     pub fn example(seed: u64) -> Result<Self, ClusterError> {
-        let sim = Self::of(&example::objects(), seed)?;
+        Self::ready(&example::objects(), seed)
+    }
+
+    /// The same with Kube-OVN installed by Helm; `values` are what its owner gave.
+    ///
+    /// # Errors
+    /// As [`Self::example`].
+    pub fn example_by_helm(seed: u64, values: &Value) -> Result<Self, ClusterError> {
+        Self::ready(&example::objects_by_helm(values), seed)
+    }
+
+    fn ready(objects: &[Value], seed: u64) -> Result<Self, ClusterError> {
+        let sim = Self::of(objects, seed)?;
         if sim.settle(Duration::from_secs(300)) {
             Ok(sim)
         } else {
@@ -253,6 +265,24 @@ impl Charts for SimCluster {
         beat: &mut Heartbeat<'_>,
     ) -> Result<(), ChartsError> {
         self.helm()?.upgrade(release, namespace, values, beat)
+    }
+
+    fn kept(&self, release: &str, namespace: &str) -> Result<Option<Kept>, ChartsError> {
+        self.helm()?.kept(release, namespace)
+    }
+
+    fn render_kept(&self, release: &str, namespace: &str, values: &Value) -> Result<String, ChartsError> {
+        self.helm()?.render_kept(release, namespace, values)
+    }
+
+    fn upgrade_kept(
+        &self,
+        release: &str,
+        namespace: &str,
+        values: &Value,
+        beat: &mut Heartbeat<'_>,
+    ) -> Result<(), ChartsError> {
+        self.helm()?.upgrade_kept(release, namespace, values, beat)
     }
 
     fn uninstall(&self, release: &str, namespace: &str, beat: &mut Heartbeat<'_>) -> Result<(), ChartsError> {

@@ -13,6 +13,7 @@ use ovncilium_core::plan::rollback::rollback;
 use ovncilium_core::plan::{ObjectRef, Plan, Resource};
 use ovncilium_engine::collect::{self, Options};
 use ovncilium_engine::journal::Store as Journal;
+use ovncilium_engine::kube_ovn_release;
 use ovncilium_engine::node_task::TaskSettings;
 use ovncilium_engine::run::{Claim, Ended, claim};
 use ovncilium_engine::world::{Cluster, ClusterError, Eviction, Filter, World};
@@ -136,13 +137,23 @@ fn chart_objects() -> Vec<ObjectRef> {
 
 #[test]
 fn a_migration_and_its_rollback_make_no_request_that_was_not_asked_for() {
-    let sim = SimCluster::example(4).unwrap();
+    asked_for_everything(SimCluster::example(4).unwrap());
+}
+
+#[test]
+fn nor_do_they_where_helm_owns_kube_ovn() {
+    asked_for_everything(SimCluster::example_by_helm(4, &serde_json::json!({})).unwrap());
+}
+
+fn asked_for_everything(sim: SimCluster) {
     let noting = Noting { cluster: &sim, seen: RefCell::default() };
     let real = sim.world();
     let world = World { cluster: &noting, charts: real.charts, clock: real.clock };
     let facts = || {
         let options = Options { context: None, release_namespace: RELEASE.into(), now: world.clock.now() };
-        collect::collect(world.cluster, &options).unwrap()
+        let mut facts = collect::collect(world.cluster, &options).unwrap();
+        kube_ovn_release::read_into(&mut facts, world.cluster, world.charts);
+        facts
     };
     let asked = facts().permissions.value.known().unwrap().items.clone();
     let process = |plan: &Plan| {

@@ -6,6 +6,7 @@
 
 mod binary;
 mod chart;
+mod kept;
 mod post_renderer;
 mod process;
 mod record;
@@ -18,7 +19,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use ovncilium_core::plan::ChartRef;
-use ovncilium_engine::world::{Charts, ChartsError, Heartbeat, Release};
+use ovncilium_engine::world::{Charts, ChartsError, Heartbeat, Kept, Release};
 use serde_json::Value;
 
 pub use binary::{Binary, tools};
@@ -222,6 +223,24 @@ impl Charts for HelmCli {
                 .args(renderer.prepare(binary.has("--post-renderer PLUGIN"), &self.dir.path().join("plugins"))?);
         }
         process::run_with(&invocation, beat).map(|_| ())
+    }
+
+    fn kept(&self, release: &str, namespace: &str) -> Result<Option<Kept>, ChartsError> {
+        kept::kept(self, release, namespace)
+    }
+
+    fn render_kept(&self, release: &str, namespace: &str, values: &Value) -> Result<String, ChartsError> {
+        kept::render(self, release, namespace, values)
+    }
+
+    fn upgrade_kept(
+        &self,
+        release: &str,
+        namespace: &str,
+        values: &Value,
+        beat: &mut Heartbeat<'_>,
+    ) -> Result<(), ChartsError> {
+        kept::upgrade(self, release, namespace, values, beat)
     }
 
     fn uninstall(&self, release: &str, namespace: &str, beat: &mut Heartbeat<'_>) -> Result<(), ChartsError> {

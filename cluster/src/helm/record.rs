@@ -60,15 +60,42 @@ impl Record {
         namespace: &str,
         revision: u32,
     ) -> Result<Option<Self>, RecordError> {
+        Ok(Self::list(cluster, release, namespace, &format!(",version={revision}"))?.into_iter().next())
+    }
+
+    /// The newest revision with its number; `None` when there is none.
+    pub(super) fn newest(
+        cluster: &dyn Cluster,
+        release: &str,
+        namespace: &str,
+    ) -> Result<Option<(u32, Self)>, RecordError> {
+        let revision = |object: &Value| object["metadata"]["labels"]["version"].as_str()?.parse::<u32>().ok();
+        // The newest is never superseded, and the history of a release may be long.
+        let found = Self::list(cluster, release, namespace, ",status!=superseded")?;
+        let numbered = found.into_iter().filter_map(|record| Some((revision(&record.object)?, record)));
+        Ok(numbered.max_by_key(|(revision, _)| *revision))
+    }
+
+    /// What helm has packed into it.
+    pub(super) fn unpacked(&self) -> Result<Value, RecordError> {
+        unpack(self.object["data"]["release"].as_str().unwrap_or_default(), self.in_secret())
+    }
+
+    fn in_secret(&self) -> bool {
+        self.resource.plural == SECRETS.plural
+    }
+
+    /// Revisions of a release whose labels fit `more` as well.
+    fn list(cluster: &dyn Cluster, release: &str, namespace: &str, more: &str) -> Result<Vec<Self>, RecordError> {
         let driver = std::env::var("HELM_DRIVER").unwrap_or_default();
         let resource = match driver.as_str() {
             "" | "secret" | "secrets" => SECRETS,
             "configmap" | "configmaps" => Resource::CONFIG_MAPS,
             _ => return Err(RecordError::Elsewhere { driver }),
         };
-        let labels = format!("owner=helm,name={release},version={revision}");
+        let labels = format!("owner=helm,name={release}{more}");
         let found = cluster.list(&resource, &Filter::in_namespace(namespace).labelled(&labels))?;
-        Ok(found.into_iter().next().map(|object| Self { resource, object }))
+        Ok(found.into_iter().map(|object| Self { resource, object }).collect())
     }
 
     /// How long ago it was made, by the clocks of the API server and of this machine.
@@ -79,15 +106,13 @@ impl Record {
 
     /// Writes `failed` where it says `pending-…`, unless somebody has changed it since it was read.
     pub(super) fn mark_failed(mut self, cluster: &dyn Cluster) -> Result<(), RecordError> {
-        let in_secret = self.resource.plural == SECRETS.plural;
-        let stored = self.object["data"]["release"].as_str().unwrap_or_default();
-        let mut release = unpack(stored, in_secret)?;
+        let mut release = self.unpacked()?;
         if !release["info"]["status"].is_string() {
             return Err(RecordError::torn("it has no status"));
         }
         release["info"]["status"] = "failed".into();
         release["info"]["description"] = "the helm that worked on it was killed; marked by ovncilium".into();
-        self.object["data"]["release"] = pack(&release, in_secret)?.into();
+        self.object["data"]["release"] = pack(&release, self.in_secret())?.into();
         self.object["metadata"]["labels"]["status"] = "failed".into();
         cluster.replace(&self.resource, &self.object)?;
         Ok(())

@@ -85,6 +85,19 @@ pub(super) fn settle(
     Err(unread("upgrade", &format!("release `{release}` does not come to rest: is another helm at work on it?")))
 }
 
+/// Brings a release of somebody else out of a pending revision that our own helm left; one that is at rest is not touched.
+pub(super) fn settle_pending(
+    helm: &HelmCli,
+    release: &str,
+    namespace: &str,
+    beat: &mut Heartbeat<'_>,
+) -> Result<(), ChartsError> {
+    match await_end(helm, release, namespace, beat)? {
+        Some(found) if is_pending(&found.release.status) => give_up(helm, release, namespace, &found.release),
+        _ => Ok(()),
+    }
+}
+
 /// `helm uninstall`, without looking first.
 ///
 /// # Errors

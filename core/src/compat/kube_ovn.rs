@@ -55,6 +55,19 @@ pub const KUBE_OVN_MINORS: &[KubeOvnMinor] = &[
         chart_values: &[V1, V2], source: "as v1.13; charts/kube-ovn, charts/kube-ovn-v2@v1.16.2" },
 ];
 
+/// Flags of kube-ovn-controller and the keys of a chart's values that set them, as `(flag, key)`; absent for a chart that is not known.
+///
+/// The second chart was called `kube-ovn` too in its first release (2.0.0, in v1.14.0).
+pub fn switches_of_chart(name: &str, version: &str) -> Option<[(&'static str, &'static str); 2]> {
+    let second = name == V2.0 || (name == V1.0 && version.trim_start_matches('v').starts_with("2."));
+    let (_, lb, np) = match (second, name == V1.0) {
+        (true, _) => V2,
+        (false, true) => V1,
+        (false, false) => return None,
+    };
+    Some([("enable-lb", lb), ("enable-np", np)])
+}
+
 /// Name of its file in every version since v1.1, unless a flag says otherwise.
 pub const CONF_NAME: &str = "01-kube-ovn.conflist";
 
@@ -112,6 +125,15 @@ mod tests {
         for row in KUBE_OVN_MINORS {
             assert_eq!(row.name_flag.is_none(), row.writer == ConfWriter::HardCoded, "v1.{}", row.minor);
         }
+    }
+
+    #[test]
+    fn charts_are_told_apart_also_where_they_have_one_name() {
+        let np = |name, version| switches_of_chart(name, version).map(|keys| keys[1].1);
+        assert_eq!(np("kube-ovn", "v1.16.2"), Some("func.ENABLE_NP"));
+        assert_eq!(np("kube-ovn", "2.0.0"), Some("features.enableNetworkPolicies"));
+        assert_eq!(np("kube-ovn-v2", "v1.15.24"), Some("features.enableNetworkPolicies"));
+        assert_eq!(np("cozy-kubeovn", "1.0.0"), None);
     }
 
     #[test]

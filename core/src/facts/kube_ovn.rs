@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Known;
+use super::release::Release;
+
 /// Every installation found; exactly one is what the rest of the program wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +28,9 @@ pub struct Installation {
     pub version: Option<String>,
     /// Who owns its objects.
     pub owner: Owner,
+    /// The Helm release that owns them, with the chart that is stored in it; absent where it was not looked for, which only a plan does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Known<Release>>,
     /// The workload that runs `kube-ovn-controller`.
     pub controller: Controller,
     /// The DaemonSet that runs the CNI server.

@@ -22,6 +22,7 @@ pub mod networks;
 pub mod node_os;
 pub mod nodes;
 pub mod permissions;
+pub mod release;
 pub mod services;
 pub mod tools;
 pub mod workloads;

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::flags;
+
 /// Label of nodes where Cilium's agent may run while a run lasts.
 pub const AGENT_LABEL: &str = "ovncilium.io/agent";
 /// Label of nodes whose pods are chained: the cutover of a node.
@@ -110,6 +112,16 @@ pub enum Action {
     },
     /// Wait until OVN enforces every NetworkPolicy on every node.
     AwaitOvnPolicy,
+    /// The same by an upgrade of the Helm release that owns the controller, with the chart that is stored in it.
+    SetReleaseFlags {
+        /// Flags without dashes, and their values.
+        flags: BTreeMap<String, String>,
+    },
+    /// The same by whoever owns the controller: print the change, and wait for it.
+    AwaitFlags {
+        /// Flags without dashes, and their values.
+        flags: BTreeMap<String, String>,
+    },
     /// Remove Cilium's programs and interfaces from the lane's node.
     CleanDatapath,
     /// Remove Cilium's firewall and routing rules from the lane's node, which its own cleanup leaves.
@@ -144,10 +156,22 @@ impl Action {
             Self::AwaitEnforcement => "await-enforcement",
             Self::SetControllerFlags { .. } => "set-controller-flags",
             Self::AwaitOvnPolicy => "await-ovn-policy",
+            Self::SetReleaseFlags { .. } => "set-release-flags",
+            Self::AwaitFlags { .. } => "await-flags",
             Self::CleanDatapath => "clean-datapath",
             Self::CleanRules => "clean-rules",
             Self::RemoveCrds => "remove-crds",
             Self::Verify { .. } => "verify",
+        }
+    }
+
+    /// Flags of kube-ovn-controller that it sets, whichever way.
+    pub fn controller_flags(&self) -> Option<&BTreeMap<String, String>> {
+        match self {
+            Self::SetControllerFlags { flags } | Self::SetReleaseFlags { flags } | Self::AwaitFlags { flags } => {
+                Some(flags)
+            }
+            _ => None,
         }
     }
 }
@@ -189,8 +213,13 @@ impl fmt::Display for Action {
             Self::AwaitEnforcement => f.write_str("every endpoint of the node enforces"),
             Self::AwaitOvnPolicy => f.write_str("OVN enforces every network policy"),
             Self::SetControllerFlags { flags } => {
-                let words: Vec<String> = flags.iter().map(|(name, value)| format!("--{name}={value}")).collect();
-                write!(f, "kube-ovn-controller {}", words.join(" "))
+                write!(f, "kube-ovn-controller {}", flags::words(flags))
+            }
+            Self::SetReleaseFlags { flags } => {
+                write!(f, "helm: Kube-OVN's own release, kube-ovn-controller {}", flags::words(flags))
+            }
+            Self::AwaitFlags { flags } => {
+                write!(f, "wait until its owner has set kube-ovn-controller {}", flags::words(flags))
             }
             Self::CleanDatapath => f.write_str("remove Cilium's programs from the node"),
             Self::CleanRules => f.write_str("remove Cilium's firewall and routing rules from the node"),

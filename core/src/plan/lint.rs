@@ -82,9 +82,9 @@ pub fn lint(plan: &Plan) -> Vec<Broken> {
 
 /// Whether the plan turns Kube-OVN's network policy on.
 fn hands_policy_back(plan: &Plan) -> bool {
-    plan.steps().any(|(_, _, step)| match &step.action {
-        Action::SetControllerFlags { flags } => flags.get("enable-np").is_some_and(|value| value != "false"),
-        _ => false,
+    plan.steps().any(|(_, _, step)| {
+        let flags = step.action.controller_flags();
+        flags.and_then(|flags| flags.get("enable-np")).is_some_and(|value| value != "false")
     })
 }
 
@@ -156,7 +156,11 @@ fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static 
             past.enforced.insert(node.to_owned());
         }
         Action::AwaitOvnPolicy => past.ovn_policy = true,
-        Action::SetControllerFlags { flags } => {
+        Action::SetControllerFlags { flags } | Action::SetReleaseFlags { flags } | Action::AwaitFlags { flags } => {
+            must(
+                plan.settings.driver.action(flags.clone()) == step.action,
+                "flags are changed in another way than their owner's",
+            );
             let off = flags.get("enable-np").is_some_and(|value| value == "false");
             must(!migrating || !off || past.covered, "network policy goes off before every pod has its endpoint");
             must(

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::facts::Facts;
-use crate::facts::kube_ovn::{Installation, Owner};
+use crate::facts::kube_ovn::Installation;
 use crate::facts::workloads::Pod;
 use crate::outcome::NextStep;
 
@@ -16,7 +16,7 @@ use super::object::ObjectRef;
 use super::values::{ChartRefused, check_chart};
 use super::waves::{by_wave, waves};
 use super::{
-    Action, ChartRef, Guard, Kind, ModulePin, Phase, Plan, PlannedNode, ReleaseStage, SCHEMA, Settings, writes,
+    Action, ChartRef, Driver, Guard, Kind, ModulePin, Phase, Plan, PlannedNode, ReleaseStage, SCHEMA, Settings, writes,
 };
 pub use crate::values::cluster::CHAINED_CONF;
 use crate::values::cluster::{KUBE_OVN_NETWORK, devices};
@@ -75,13 +75,13 @@ pub enum NoPlan {
     /// The chart cannot be used.
     #[error(transparent)]
     Chart(#[from] ChartRefused),
-    /// Somebody else's tool owns Kube-OVN's objects.
-    #[error("no plan: {object} is owned by {owner}, which would revert our change")]
-    Owned {
-        /// The controller.
-        object: String,
-        /// Who.
-        owner: String,
+    /// Kube-OVN's own release cannot be upgraded without changing more than its two switches.
+    #[error("no plan: Kube-OVN is owned by Helm release {release}: {why}")]
+    Release {
+        /// Namespace and name.
+        release: String,
+        /// What stands against it.
+        why: String,
     },
     /// Cilium is there and it is not our doing.
     #[error("no plan: Cilium is installed already ({what}) and no run of ours is recorded")]
@@ -128,18 +128,21 @@ impl NoPlan {
             Self::Unknown { .. } => NextStep::Command("kubectl ovncilium check".to_owned()),
             Self::KubeOvn(error) => error.next_step(),
             Self::Chart(_) => NextStep::Edit("give `--chart` a package of chart cilium 1.16 to 1.20".to_owned()),
-            Self::Owned { .. } => NextStep::Read(
-                "docs/runbook.md, \"Kube-OVN installed by Helm, Argo CD or Flux\": this release hands over only where Kube-OVN was applied by manifest"
-                    .to_owned(),
-            ),
-            Self::CiliumPresent { .. } => {
-                NextStep::Edit("uninstall that Cilium first, or run `kubectl ovncilium status` against the right cluster".to_owned())
+            Self::Release { release, .. } => {
+                let (namespace, name) = release.split_once('/').unwrap_or(("", release));
+                NextStep::Edit(format!(
+                    "bring release and cluster together (`helm status {name} -n {namespace}`, `helm upgrade` by its owner): docs/runbook.md, \
+                     \"Kube-OVN installed by Helm, Argo CD or Flux\""
+                ))
             }
+            Self::CiliumPresent { .. } => NextStep::Edit(
+                "uninstall that Cilium first, or run `kubectl ovncilium status` against the right cluster".to_owned(),
+            ),
             Self::AlreadyChained => NextStep::Command("kubectl ovncilium status".to_owned()),
             Self::NotIpv4 { .. } => NextStep::Read("docs/runbook.md, \"Before\"".to_owned()),
-            Self::NotAllowed { .. } => NextStep::Edit(
-                "ask for these permissions, or use a user who has them (`--context`, `--as`)".to_owned(),
-            ),
+            Self::NotAllowed { .. } => {
+                NextStep::Edit("ask for these permissions, or use a user who has them (`--context`, `--as`)".to_owned())
+            }
             Self::NodesNotReady { .. } => NextStep::Edit("repair or remove these nodes".to_owned()),
             Self::PodsWithoutOwner { pods } => NextStep::Edit(format!(
                 "delete them (a static pod: its file), or accept that they stay outside Cilium's policy: {}",
@@ -201,6 +204,7 @@ pub fn settings(facts: &Facts, chart: &ChartRef, choices: &Choices) -> Result<Se
         controller_container: installation.controller.container_name.clone(),
         controller_flags_in: installation.controller.flags_in.clone(),
         controller_flags_before: installation.controller.flags_list.clone(),
+        driver: driver(installation)?,
         leave: choices.leave.clone(),
         on_delete: facts.workloads.value.known().map(|workloads| on_delete(&workloads.pods)).unwrap_or_default(),
         own_values: choices.own_values,
@@ -222,7 +226,6 @@ pub fn migrate(
     check_chart(chart)?;
     let settings = settings(facts, chart, choices)?;
     let installation = facts.kube_ovn.value.as_result().map_err(|reason| unknown("kube-ovn", reason))?.the_one()?;
-    refuse_foreign_owner(installation)?;
     refuse_other_families(facts)?;
     classify(facts, &settings)?;
     let nodes = facts.nodes.value.as_result().map_err(|reason| unknown("nodes", reason))?;
@@ -243,6 +246,8 @@ pub fn migrate(
     }
     let planned = waves(&nodes.items, settings.wave_limit);
     let phases = phases(&settings, installation, &planned);
+    let mut consequences = consequences(&workloads.pods, &workloads.network_policies);
+    consequences.extend(settings.driver.notice(&off(installation)));
     let mut plan = Plan {
         schema: SCHEMA,
         written_by: env!("CARGO_PKG_VERSION").to_owned(),
@@ -255,7 +260,7 @@ pub fn migrate(
         settings,
         nodes: planned,
         phases,
-        consequences: consequences(&workloads.pods, &workloads.network_policies),
+        consequences,
         writes: Vec::new(),
     };
     plan.writes = writes::of(&plan, chart_objects);
@@ -305,17 +310,16 @@ fn refuse_other_families(facts: &Facts) -> Result<(), NoPlan> {
     if subnets.is_empty() { Ok(()) } else { Err(NoPlan::NotIpv4 { subnets }) }
 }
 
-fn refuse_foreign_owner(installation: &Installation) -> Result<(), NoPlan> {
-    if !installation.controller.enable_np && !installation.controller.enable_lb {
-        return Ok(());
-    }
-    let owner = match &installation.owner {
-        Owner::Manifest => return Ok(()),
-        Owner::Helm { release, namespace } => format!("Helm release {namespace}/{release}"),
-        Owner::External { by, object } => format!("{by} ({object})"),
-    };
-    let object = format!("deployment {}/{}", installation.namespace, installation.controller.name);
-    Err(NoPlan::Owned { object, owner })
+/// Who turns the flags off; whoever it is, where nothing is left to turn off.
+fn driver(installation: &Installation) -> Result<Driver, NoPlan> {
+    if off(installation).is_empty() { Ok(Driver::Manifest) } else { Driver::of(installation) }
+}
+
+/// The switches that are still on, and off.
+fn off(installation: &Installation) -> BTreeMap<String, String> {
+    let controller = &installation.controller;
+    let on = [("enable-np", controller.enable_np), ("enable-lb", controller.enable_lb)];
+    on.into_iter().filter(|(_, on)| *on).map(|(flag, _)| (flag.to_owned(), "false".to_owned())).collect()
 }
 
 /// Where the cluster starts from: clean, or not for us.
@@ -440,7 +444,7 @@ fn phases(settings: &Settings, installation: &Installation, nodes: &[PlannedNode
             "hand-over",
             "turn Kube-OVN's network policy and load balancer off",
             "pod creation pauses for seconds",
-            vec![hand_over(installation)],
+            vec![hand_over(settings, installation)],
         ),
         phase(
             7,
@@ -470,17 +474,11 @@ fn on_delete(pods: &[Pod]) -> Vec<String> {
     names.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-fn hand_over(installation: &Installation) -> super::Stage {
-    let mut flags = BTreeMap::new();
-    if installation.controller.enable_np {
-        flags.insert("enable-np".to_owned(), "false".to_owned());
-    }
-    if installation.controller.enable_lb {
-        flags.insert("enable-lb".to_owned(), "false".to_owned());
-    }
+fn hand_over(settings: &Settings, installation: &Installation) -> super::Stage {
+    let flags = off(installation);
     let mut steps = vec![step("hand-over", Action::AwaitCoverage)];
     if !flags.is_empty() {
-        let mut set = step("hand-over", Action::SetControllerFlags { flags });
+        let mut set = step("hand-over", settings.driver.action(flags));
         set.guard = Guard::ControllerFlags { flags: installation.controller.flags_list.clone() };
         steps.push(set);
     }
@@ -488,7 +486,7 @@ fn hand_over(installation: &Installation) -> super::Stage {
 }
 
 /// The first of a list, and how many more there are.
-fn named(list: &[String]) -> String {
+pub(super) fn named(list: &[String]) -> String {
     const SHOWN: usize = 20;
     let more = list.len().saturating_sub(SHOWN);
     let shown = list[..list.len().min(SHOWN)].join(", ");

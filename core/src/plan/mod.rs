@@ -6,12 +6,15 @@
 
 pub mod action;
 mod build;
+pub mod driver;
 pub mod fate;
+pub mod flags;
 pub mod lint;
 pub mod migrate;
 pub mod object;
 pub mod rollback;
 pub mod settings;
+pub mod upgrade;
 pub mod values;
 pub mod waves;
 pub mod writes;
@@ -22,6 +25,7 @@ use crate::Digest;
 use crate::ids::{NodeName, PolicyId, StepId};
 
 pub use action::{Action, Guard, ReleaseStage};
+pub use driver::Driver;
 pub use object::{ObjectRef, Resource};
 pub use settings::{ChartRef, Settings};
 pub use writes::Write;

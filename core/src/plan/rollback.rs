@@ -1,7 +1,5 @@
 //! The plan that goes back to Kube-OVN alone: a second plan from what is there now, not undo in reverse.
 
-use std::collections::BTreeMap;
-
 use crate::facts::Facts;
 use crate::facts::nodes::Node;
 
@@ -10,7 +8,7 @@ use super::build::{back, chain_config, chain_labels, cluster_stage, labels, no_l
 use super::migrate::{NoPlan, PLAN_HOURS, cluster_uid};
 use super::object::ObjectRef;
 use super::waves::{by_wave, waves};
-use super::{Action, Kind, ModulePin, Plan, PlannedNode, ReleaseStage, SCHEMA, Settings, writes};
+use super::{Action, Driver, Kind, ModulePin, Plan, PlannedNode, ReleaseStage, SCHEMA, Settings, flags, writes};
 
 /// The plan back. `settings` are those of the migration, recorded in its journal; `facts` are what is there now.
 ///
@@ -18,7 +16,7 @@ use super::{Action, Kind, ModulePin, Plan, PlannedNode, ReleaseStage, SCHEMA, Se
 /// [`NoPlan::Unknown`] when nodes, Cilium or Kube-OVN could not be read.
 pub fn rollback(
     facts: &Facts,
-    settings: Settings,
+    mut settings: Settings,
     chart_objects: &[ObjectRef],
     modules: Vec<ModulePin>,
     now: jiff::Timestamp,
@@ -41,10 +39,16 @@ pub fn rollback(
     let enforcing = with(&|node| settled || labelled(ENFORCE_LABEL)(node));
     let mut phases = vec![phase(0, "claim", "take the lock, open the journal", "nothing", Vec::new())];
     let mut hand_back = Vec::new();
-    if installation.controller.flags_list != settings.controller_flags_before {
-        let before = flags_before(&settings.controller_flags_before);
+    let mut notice = None;
+    // A release may hold the switches although somebody has put the flags back.
+    if installation.controller.flags_list != settings.controller_flags_before
+        || matches!(settings.driver, Driver::Helm { .. })
+    {
+        let before = flags::switches(&settings.controller_flags_before);
+        settings.driver = settings.driver.of_now(installation)?;
+        notice = settings.driver.notice(&before);
         let enforces = before.get("enable-np").is_some_and(|value| value != "false");
-        let mut steps = vec![step("hand-back", Action::SetControllerFlags { flags: before })];
+        let mut steps = vec![step("hand-back", settings.driver.action(before))];
         // Cilium must not stop before OVN has begun (ADR 0007).
         if enforces {
             steps.push(step("hand-back", Action::AwaitOvnPolicy));
@@ -148,18 +152,7 @@ pub fn rollback(
         ],
         writes: Vec::new(),
     };
+    plan.consequences.extend(notice);
     plan.writes = writes::of(&plan, chart_objects);
     Ok(plan)
-}
-
-/// The two flags as the recorded list has them; absent ones count as on, as Kube-OVN does.
-fn flags_before(list: &[String]) -> BTreeMap<String, String> {
-    ["enable-np", "enable-lb"]
-        .into_iter()
-        .map(|flag| {
-            let prefix = format!("--{flag}=");
-            let value = list.iter().find_map(|word| word.strip_prefix(&prefix)).unwrap_or("true");
-            (flag.to_owned(), value.to_owned())
-        })
-        .collect()
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Driver;
 use crate::Digest;
 
 /// The chart a plan installs.
@@ -61,6 +62,9 @@ pub struct Settings {
     pub controller_flags_in: String,
     /// That list as it was before the migration: what comes back.
     pub controller_flags_before: Vec<String>,
+    /// Who changes it.
+    #[serde(default, skip_serializing_if = "Driver::is_manifest")]
+    pub driver: Driver,
     /// Pods that stay as they are although they will have no endpoint, as `namespace/name`.
     pub leave: Vec<String>,
     /// DaemonSets and StatefulSets with the update strategy `OnDelete`, as `Kind namespace/name`: their pods are not evicted.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::action::{Action, ReleaseStage};
 use super::object::{ObjectRef, Resource};
-use super::{Plan, Settings};
+use super::{Driver, Plan, Settings};
 
 /// Prefix of every object of ours.
 pub const OUR_PREFIX: &str = "ovncilium-";
@@ -125,23 +125,45 @@ fn step_writes(writes: &mut Vec<Write>, settings: &Settings, node: &str, action:
             let (namespace, name) = (&settings.namespace, &settings.controller);
             writes.push(Write::new("patch", Resource::DEPLOYMENTS, namespace, name, "flags of kube-ovn-controller"));
         }
+        Action::SetReleaseFlags { .. } => owner_release_writes(writes, settings),
         Action::RemoveCrds => {
             writes.push(Write::new("delete", Resource::CUSTOM_RESOURCES, "", "cilium*", "CRDs of Cilium"));
         }
-        Action::AwaitAgent | Action::AwaitNoAgent | Action::AwaitCoverage | Action::Verify { .. } => {}
+        Action::AwaitAgent
+        | Action::AwaitNoAgent
+        | Action::AwaitCoverage
+        | Action::AwaitFlags { .. }
+        | Action::Verify { .. } => {}
     }
 }
 
-fn release_writes(writes: &mut Vec<Write>, settings: &Settings, chart: &[ObjectRef], stage: Option<ReleaseStage>) {
-    let secrets = format!("sh.helm.release.v1.{}.v*", settings.release);
-    let storage = ObjectRef {
+/// A new revision of the release that owns Kube-OVN; no earlier one is removed.
+fn owner_release_writes(writes: &mut Vec<Write>, settings: &Settings) {
+    let Driver::Helm { release, namespace, patched, .. } = &settings.driver else { return };
+    let storage = storage(release, namespace);
+    for verb in ["create", "update"] {
+        writes.push(Write::object(verb, &storage, "a revision of Kube-OVN's own release"));
+    }
+    let controller = Resource::DEPLOYMENTS.named(&settings.namespace, &settings.controller);
+    for object in patched.iter().chain([&controller]) {
+        writes.push(Write::object("patch", object, "helm: object of Kube-OVN's own release"));
+    }
+}
+
+/// Where helm keeps the revisions of a release.
+fn storage(release: &str, namespace: &str) -> ObjectRef {
+    ObjectRef {
         group: String::new(),
         version: "v1".to_owned(),
         plural: "secrets".to_owned(),
         kind: "Secret".to_owned(),
-        namespace: Some(settings.release_namespace.clone()),
-        name: secrets,
-    };
+        namespace: Some(namespace.to_owned()),
+        name: format!("sh.helm.release.v1.{release}.v*"),
+    }
+}
+
+fn release_writes(writes: &mut Vec<Write>, settings: &Settings, chart: &[ObjectRef], stage: Option<ReleaseStage>) {
+    let storage = storage(&settings.release, &settings.release_namespace);
     for verb in ["create", "update", "patch", "delete"] {
         writes.push(Write::object(verb, &storage, "helm's release storage"));
     }

@@ -192,6 +192,8 @@ mod tests {
             controller_container: "kube-ovn-controller".to_owned(),
             controller_flags_in: "args".to_owned(),
             controller_flags_before: Vec::new(),
+            driver: crate::plan::Driver::Manifest,
+            on_delete: Vec::new(),
             leave: Vec::new(),
             own_values: None,
         }

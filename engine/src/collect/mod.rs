@@ -11,6 +11,7 @@ pub mod permissions;
 
 use jiff::Timestamp;
 use ovncilium_core::facts::derive::{config_maps, derive};
+use ovncilium_core::facts::kube_ovn::Owner;
 use ovncilium_core::facts::{Facts, Source, Subject};
 use ovncilium_core::plan::Resource;
 use ovncilium_core::{ExitCode, NextStep};
@@ -86,7 +87,11 @@ pub fn collect(cluster: &dyn Cluster, options: &Options) -> Result<Facts, Collec
     let maps = config_maps(&inventory);
     let config_maps = maps.iter().filter_map(|map| map.namespace.as_deref()).collect();
     let release = &options.release_namespace;
-    let namespaces = Namespaces { kube_ovn: &namespace, release, config_maps: &config_maps };
+    let owner_release = installation.and_then(|one| match &one.owner {
+        Owner::Helm { namespace, .. } => Some(namespace.as_str()),
+        _ => None,
+    });
+    let namespaces = Namespaces { kube_ovn: &namespace, release, owner_release, config_maps: &config_maps };
     let permissions = permissions::ask(cluster, namespaces);
     facts.permissions = match permissions {
         Ok(permissions) => Subject::known(permissions, options.now),

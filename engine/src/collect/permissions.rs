@@ -17,6 +17,12 @@ pub enum Scope {
     KubeOvn,
     /// That of Cilium's release.
     Release,
+    /// That of the Helm release that owns Kube-OVN, if one does.
+    OwnerRelease,
+    /// That of Kube-OVN, if a Helm release owns it.
+    Owned,
+    /// All of them, or none, if a Helm release owns Kube-OVN.
+    OwnedClusterWide,
     /// Those of the workloads whose ConfigMaps facts are made of: kube-proxy, Multus, an installed Cilium.
     ConfigMaps,
 }
@@ -28,6 +34,8 @@ pub struct Namespaces<'n> {
     pub kube_ovn: &'n str,
     /// That of Cilium's release.
     pub release: &'n str,
+    /// That of the Helm release that owns Kube-OVN.
+    pub owner_release: Option<&'n str>,
     /// Those of ConfigMaps that facts are made of, each once.
     pub config_maps: &'n BTreeSet<&'n str>,
 }
@@ -38,6 +46,9 @@ impl<'n> Namespaces<'n> {
             Scope::Cluster => vec![""],
             Scope::KubeOvn => vec![self.kube_ovn],
             Scope::Release => vec![self.release],
+            Scope::OwnerRelease => self.owner_release.into_iter().collect(),
+            Scope::Owned => self.owner_release.map(|_| self.kube_ovn).into_iter().collect(),
+            Scope::OwnedClusterWide => self.owner_release.map(|_| "").into_iter().collect(),
             Scope::ConfigMaps => self.config_maps.iter().copied().collect(),
         }
     }
@@ -71,6 +82,9 @@ const fn needed(
 const LIST: &[&str] = &["list"];
 /// What helm does to an object of a chart in its life.
 const HELM: &[&str] = &["get", "create", "patch", "delete"];
+/// What helm does to an object of a release that it upgrades.
+const OWNED: &[&str] = &["get", "patch"];
+const OWNED_WHY: &str = "helm: objects of Kube-OVN's own release";
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// Every kind of request, reads first.
@@ -117,6 +131,23 @@ pub const NEEDED: &[Needed] = &[
     needed(&["patch"], "", "nodes", Scope::Cluster, "to label nodes: the cutover"),
     needed(&["create"], "", "pods/eviction", Scope::Cluster, "to have old pods made again"),
     needed(&["patch"], "apps", "deployments", Scope::KubeOvn, "to set flags of kube-ovn-controller"),
+    needed(
+        &["get", "list", "create", "update"],
+        "",
+        "secrets",
+        Scope::OwnerRelease,
+        "helm: a revision of Kube-OVN's own release",
+    ),
+    needed(OWNED, "apps", "deployments", Scope::Owned, OWNED_WHY),
+    needed(OWNED, "apps", "daemonsets", Scope::Owned, OWNED_WHY),
+    needed(OWNED, "", "services", Scope::Owned, OWNED_WHY),
+    needed(OWNED, "", "serviceaccounts", Scope::Owned, OWNED_WHY),
+    needed(OWNED, "", "configmaps", Scope::Owned, OWNED_WHY),
+    needed(OWNED, RBAC, "roles", Scope::Owned, OWNED_WHY),
+    needed(OWNED, RBAC, "rolebindings", Scope::Owned, OWNED_WHY),
+    needed(OWNED, RBAC, "clusterroles", Scope::OwnedClusterWide, OWNED_WHY),
+    needed(OWNED, RBAC, "clusterrolebindings", Scope::OwnedClusterWide, OWNED_WHY),
+    needed(OWNED, "apiextensions.k8s.io", "customresourcedefinitions", Scope::OwnedClusterWide, OWNED_WHY),
     needed(&["get", "create", "update", "delete"], "cilium.io", "ciliumnodeconfigs", Scope::Release, "to chain nodes"),
     needed(&["delete"], "", "pods", Scope::Release, "to restart Cilium's agents"),
     needed(

@@ -106,6 +106,7 @@ pub fn claim<'a>(
                 counter,
                 eta: Eta::default(),
                 accepts_drops: false,
+                flags: super::FlagWatch::default(),
             })
         }
         Err(error) => {

@@ -6,6 +6,7 @@
 mod claim;
 mod eta;
 mod lane;
+mod watch;
 
 pub use claim::{Claim, ClaimError, claim};
 pub use eta::Eta;
@@ -23,6 +24,7 @@ use crate::lock::{Lock, LockError};
 use crate::steps::StepError;
 use crate::world::World;
 use lane::{Advance, LaneState};
+use watch::FlagWatch;
 
 /// How often the world is looked at again.
 const POLL: Duration = Duration::from_millis(500);
@@ -82,6 +84,7 @@ pub struct Run<'a> {
     pub(crate) counter: Counter,
     pub(crate) eta: Eta,
     pub(crate) accepts_drops: bool,
+    pub(crate) flags: FlagWatch,
 }
 
 impl Run<'_> {
@@ -161,7 +164,8 @@ impl Run<'_> {
                 }
             }
         }
-        Ok(Ended::Done)
+        self.flags = FlagWatch::default();
+        Ok(self.put_back().map_or(Ended::Done, Ended::Paused))
     }
 
     fn is_done(&self, stage: &Stage) -> bool {
@@ -185,8 +189,12 @@ impl Run<'_> {
     fn stage(&mut self, phase: &Phase, stage: &Stage, tell: &mut dyn FnMut(Event)) -> Result<Ended, RunError> {
         let mut lanes: Vec<LaneState<'_>> = stage.lanes.iter().map(LaneState::new).collect();
         let mut stopping = 0;
+        self.flags = FlagWatch::default();
         loop {
             self.lock.borrow_mut().keep()?;
+            if let Some(reason) = self.put_back() {
+                return Ok(Ended::Paused(reason));
+            }
             let asked = self.world.clock.stop_requested();
             if asked > stopping {
                 stopping = asked;
@@ -235,6 +243,9 @@ impl Run<'_> {
                 return Ok(Some(Ended::Stopped));
             }
             self.lock.borrow_mut().keep()?;
+            if let Some(reason) = self.put_back() {
+                return Ok(Some(Ended::Paused(reason)));
+            }
             self.world.clock.sleep(Duration::from_secs(1));
         }
         Ok(if self.world.clock.stop_requested() > 0 { Some(Ended::Stopped) } else { None })

@@ -7,11 +7,13 @@
 mod await_agent;
 mod await_coverage;
 mod await_enforcement;
+mod await_flags;
 mod await_no_agent;
 mod await_ovn_policy;
 mod canary;
 mod clean_datapath;
 mod clean_rules;
+pub(crate) mod flags;
 mod label_node;
 mod prove_conf;
 mod recycle;
@@ -24,11 +26,13 @@ mod review_drops;
 mod set_controller_flags;
 mod set_node_config;
 mod set_release;
+mod set_release_flags;
 mod support;
 mod verify;
 
 use ovncilium_core::ids::RunId;
 use ovncilium_core::journal::{Entry, Record};
+use ovncilium_core::plan::flags::apply;
 use ovncilium_core::plan::{Action, Guard, Kind, Plan, PlannedNode, Resource, Settings, Step};
 use serde_json::Value;
 
@@ -179,6 +183,8 @@ pub fn work(action: &Action) -> Box<dyn Work + '_> {
         Action::AwaitEnforcement => Box::new(await_enforcement::AwaitEnforcement),
         Action::AwaitOvnPolicy => Box::new(await_ovn_policy::AwaitOvnPolicy),
         Action::SetControllerFlags { flags } => Box::new(set_controller_flags::SetControllerFlags(flags)),
+        Action::SetReleaseFlags { flags } => Box::new(set_release_flags::SetReleaseFlags(flags)),
+        Action::AwaitFlags { flags } => Box::new(await_flags::AwaitFlags(flags)),
         Action::CleanDatapath => Box::new(clean_datapath::CleanDatapath),
         Action::CleanRules => Box::new(clean_rules::CleanRules),
         Action::RemoveCrds => Box::new(remove_crds::RemoveCrds),
@@ -206,10 +212,14 @@ pub fn guard(cx: &Cx<'_>) -> Result<Result<(), String>, StepError> {
             })
         }
         Guard::ControllerFlags { flags } => {
-            let (_, current) = set_controller_flags::current(cx)?;
-            let target = match &cx.step.action {
-                Action::SetControllerFlags { flags: target } => set_controller_flags::apply(flags, target),
-                _ => flags.clone(),
+            // Of a change that waits for its owner only the flags themselves matter.
+            if matches!(cx.step.action, Action::AwaitFlags { .. }) {
+                return Ok(Ok(()));
+            }
+            let current = flags::Place::find(cx.world.cluster, cx.settings())?.list;
+            let target = match cx.step.action.controller_flags() {
+                Some(target) => apply(flags, target),
+                None => flags.clone(),
             };
             Ok(if current == *flags || current == target {
                 Ok(())

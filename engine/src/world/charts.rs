@@ -16,6 +16,25 @@ pub struct Release {
     pub values: Value,
 }
 
+/// The newest revision of a release that somebody else keeps, with the chart that is stored in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Revision, from 1.
+    pub revision: u32,
+    /// As of [`Release::status`].
+    pub status: String,
+    /// Name of its chart.
+    pub chart: String,
+    /// Version of its chart.
+    pub chart_version: String,
+    /// Values it was given (not those of the chart). They may hold secrets: they go to helm and nowhere else.
+    pub values: Value,
+    /// Values of the stored chart itself. After an upgrade by `--reuse-values` they hold what was given before.
+    pub defaults: Value,
+    /// What it made, as YAML.
+    pub manifest: String,
+}
+
 /// Why helm or the chart failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChartsError {
@@ -89,6 +108,31 @@ pub trait Charts {
     /// # Errors
     /// [`ChartsError::Failed`].
     fn upgrade(
+        &self,
+        release: &str,
+        namespace: &str,
+        values: &Value,
+        beat: &mut Heartbeat<'_>,
+    ) -> Result<(), ChartsError>;
+
+    /// The newest revision of a release of somebody else; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`ChartsError::Failed`].
+    fn kept(&self, release: &str, namespace: &str) -> Result<Option<Kept>, ChartsError>;
+
+    /// What the chart stored in such a release makes of `values` in an upgrade, as the cluster is now. Writes nothing.
+    ///
+    /// # Errors
+    /// [`ChartsError::Failed`] with helm's words, or when the chart is not wholly stored.
+    fn render_kept(&self, release: &str, namespace: &str, values: &Value) -> Result<String, ChartsError>;
+
+    /// `helm upgrade` of such a release with the chart stored in it and exactly `values`: without hooks, without waiting, without
+    /// removing older revisions. A revision left pending by a helm that was killed is resolved first.
+    ///
+    /// # Errors
+    /// As [`Charts::render_kept`].
+    fn upgrade_kept(
         &self,
         release: &str,
         namespace: &str,

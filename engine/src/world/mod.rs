@@ -5,7 +5,7 @@ mod charts;
 mod clock;
 mod cluster;
 
-pub use charts::{Charts, ChartsError, Heartbeat, Release};
+pub use charts::{Charts, ChartsError, Heartbeat, Kept, Release};
 pub use clock::Clock;
 pub use cluster::{Cluster, ClusterError, Eviction, Filter};
 

@@ -13,10 +13,10 @@ use ovncilium_core::policy::{Evaluation, Gate};
 use ovncilium_core::report::{CheckReport, PlanReport};
 use ovncilium_core::values::own;
 use ovncilium_core::{ExitCode, NextStep};
-use ovncilium_engine::Charts;
 use ovncilium_engine::journal::Store;
 use ovncilium_engine::run::{Claim, Ended, claim};
 use ovncilium_engine::world::World;
+use ovncilium_engine::{Charts, kube_ovn_release};
 use ovncilium_policy_host::Catalog;
 use serde_json::Value;
 
@@ -53,7 +53,7 @@ pub fn run(args: &Migrate, connection: &Connection) -> Result<ExitCode, Failure>
     begin(args, &access, &cluster, facts)
 }
 
-fn begin(args: &Migrate, access: &Access, cluster: &KubeCluster, collected: Facts) -> Result<ExitCode, Failure> {
+fn begin(args: &Migrate, access: &Access, cluster: &KubeCluster, mut collected: Facts) -> Result<ExitCode, Failure> {
     let sources = policies::Sources::read(&args.policies)?;
     let catalog = sources.catalog()?;
     let saved = args.plan.as_deref().map(plan::read).transpose()?;
@@ -65,6 +65,7 @@ fn begin(args: &Migrate, access: &Access, cluster: &KubeCluster, collected: Fact
     if let Some(saved) = &saved {
         must_fit(saved, &*charts, &collected)?;
     }
+    kube_ovn_release::read_into(&mut collected, cluster, &*charts);
     let made = plan::make(collected, &*charts, &chart_args, &choose, &catalog, now)?;
     // Before the policies, one of which says the same: the cluster refuses, and that has its own exit code.
     migrate::check_permissions(&made.facts)?;

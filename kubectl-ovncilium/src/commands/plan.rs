@@ -1,6 +1,7 @@
 //! `plan`: what a migration would do. Writes nothing to the cluster.
 
 use jiff::Timestamp;
+use ovncilium_cluster::KubeCluster;
 use ovncilium_core::facts::intent::Action;
 use ovncilium_core::plan::migrate::NoPlan;
 use ovncilium_core::plan::{Plan, lint, migrate};
@@ -8,7 +9,7 @@ use ovncilium_core::policy::{Evaluation, Gate};
 use ovncilium_core::report::{CheckReport, PlanReport};
 use ovncilium_core::values::own;
 use ovncilium_core::{ExitCode, NextStep};
-use ovncilium_engine::Charts;
+use ovncilium_engine::{Charts, kube_ovn_release};
 
 use super::json;
 use crate::cli::{Chart, Choose, Connection, Output, PlanArgs};
@@ -19,13 +20,16 @@ use crate::ui;
 /// Plan and show.
 pub fn run(args: &PlanArgs, connection: &Connection) -> Result<ExitCode, Failure> {
     let catalog = policies::Sources::read(&args.policies)?.catalog()?;
-    let facts = match &args.facts {
+    let mut facts = match &args.facts {
         Some(file) => facts::from_file(file)?,
         None => facts::live(connection, false, args.chart.helm.as_deref(), &args.choose.release_namespace)?,
     };
     let access = if args.facts.is_some() { None } else { Some(connect::resolve(connection)?) };
     let own_values = chart::own_values(&args.choose.values)?;
     let charts = chart::helm_for(&args.chart, own_values, access.as_ref(), None)?;
+    if let Some(access) = &access {
+        kube_ovn_release::read_into(&mut facts, &KubeCluster::connect(access)?, &*charts);
+    }
     let made = make(facts, &*charts, &args.chart, &args.choose, &catalog, Timestamp::now())?;
     if let Err(failure) = gate(&made) {
         ui::say(&CheckReport::new(&made.facts, made.evaluation.clone()).text(&ui::Colour, false));

@@ -8,11 +8,11 @@ use ovncilium_core::journal::State;
 use ovncilium_core::plan::{Kind, Plan, migrate, rollback};
 use ovncilium_core::report::PlanReport;
 use ovncilium_core::{ExitCode, NextStep};
-use ovncilium_engine::Charts;
 use ovncilium_engine::journal::{Loaded, Store};
 use ovncilium_engine::own_values::own_values;
 use ovncilium_engine::run::{Claim, Ended, claim};
 use ovncilium_engine::world::World;
+use ovncilium_engine::{Charts, kube_ovn_release};
 use serde_json::Value;
 
 use super::migrate::{CHART, ask, finish, travelled_chart, trustworthy};
@@ -64,7 +64,8 @@ fn make(
     args: &Rollback,
 ) -> Result<Plan, Failure> {
     let settings = loaded.plan.settings.clone();
-    let facts = facts::collect(cluster, access, args.helm.as_deref(), &settings.release_namespace)?;
+    let mut facts = facts::collect(cluster, access, args.helm.as_deref(), &settings.release_namespace)?;
+    kube_ovn_release::read_into(&mut facts, cluster, charts);
     migrate::check_permissions(&facts)?;
     let own_values =
         own_values(charts, &settings, Kind::Rollback).map_err(|error| Failure::of(ExitCode::Refused, &error, None))?;

@@ -3,24 +3,26 @@
 //! Not the real chart: the objects that matter to a migration, made of the same values with the same names and the
 //! same keys in `cilium-config` as chart 1.18 (compared with a recorded rendering in the tests). Releases are stored
 //! as Helm stores them, as Secrets `sh.helm.release.v1.<release>.v<revision>`, so that a new process finds them; a
-//! helm that dies half way leaves its release pending, and the next upgrade goes on from there.
+//! helm that dies half way leaves its release pending, and the next upgrade goes on from there. [`kept`] is the chart of a
+//! Kube-OVN that Helm owns.
 
 mod config_map;
 mod constant;
 mod documents;
+pub(crate) mod kept;
 mod merge;
 mod release;
 
 use ovncilium_core::Digest;
 use ovncilium_core::plan::ChartRef;
-use ovncilium_engine::world::{Charts, ChartsError, Heartbeat, Release};
+use ovncilium_engine::world::{Charts, ChartsError, Heartbeat, Kept, Release};
 use serde_json::{Value, json};
 
 use crate::objects;
 use crate::store::{Store, User};
 
 pub use documents::Document;
-use release::Releases;
+use release::{Releases, Stored};
 
 /// Version of the pretend chart.
 pub const CHART_VERSION: &str = "1.18.12";
@@ -35,6 +37,18 @@ impl<'a> SimCharts<'a> {
     /// A helm that talks to `store`.
     pub fn new(store: &'a Store) -> Self {
         Self { store }
+    }
+}
+
+impl SimCharts<'_> {
+    fn newest(&self, release: &str, namespace: &str) -> Result<Option<Stored>, ChartsError> {
+        let all = releases(self.store, release, namespace).all("get")?;
+        Ok(all.into_iter().max_by_key(|stored| stored.revision))
+    }
+
+    fn must(&self, release: &str, namespace: &str) -> Result<Stored, ChartsError> {
+        let newest = self.newest(release, namespace)?;
+        newest.ok_or_else(|| failed("upgrade", &format!("release {namespace}/{release} is gone")))
     }
 }
 
@@ -65,12 +79,10 @@ impl Charts for SimCharts<'_> {
     }
 
     fn release(&self, release: &str, namespace: &str) -> Result<Option<Release>, ChartsError> {
-        let newest =
-            releases(self.store, release, namespace).all("get")?.into_iter().max_by_key(|stored| stored.revision);
-        Ok(newest.map(|stored| Release {
+        Ok(self.newest(release, namespace)?.map(|stored| Release {
             revision: stored.revision,
             status: stored.status,
-            chart_version: stored.chart_version,
+            chart_version: objects::text(&stored.chart, "/version").to_owned(),
             values: stored.values,
         }))
     }
@@ -85,7 +97,29 @@ impl Charts for SimCharts<'_> {
         let desired = documents(namespace, values, "upgrade")?;
         let desired: Vec<Value> =
             desired.into_iter().map(|document| owned(document.object, release, namespace)).collect();
-        releases(self.store, release, namespace).upgrade(values, &desired)
+        let chart = json!({ "name": "cilium", "version": CHART_VERSION });
+        releases(self.store, release, namespace).upgrade(&chart, values, &desired)
+    }
+
+    fn kept(&self, release: &str, namespace: &str) -> Result<Option<Kept>, ChartsError> {
+        self.newest(release, namespace)?.map(kept::kept).transpose()
+    }
+
+    fn render_kept(&self, release: &str, namespace: &str, values: &Value) -> Result<String, ChartsError> {
+        let stored = self.must(release, namespace)?;
+        kept::yaml(&kept::rendered(&stored.chart, values, release, namespace))
+    }
+
+    fn upgrade_kept(
+        &self,
+        release: &str,
+        namespace: &str,
+        values: &Value,
+        _beat: &mut Heartbeat<'_>,
+    ) -> Result<(), ChartsError> {
+        let stored = self.must(release, namespace)?;
+        let desired = kept::rendered(&stored.chart, values, release, namespace);
+        releases(self.store, release, namespace).upgrade(&stored.chart, values, &desired)
     }
 
     fn uninstall(&self, release: &str, namespace: &str, _beat: &mut Heartbeat<'_>) -> Result<(), ChartsError> {

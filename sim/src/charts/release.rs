@@ -4,7 +4,7 @@ use ovncilium_core::plan::Resource;
 use ovncilium_engine::world::{ChartsError, Cluster, ClusterError, Filter};
 use serde_json::{Value, json};
 
-use super::{CHART_VERSION, failed, merge};
+use super::{failed, merge};
 use crate::resources::{self, SECRETS};
 use crate::store::Client;
 use crate::{base64, objects};
@@ -14,7 +14,7 @@ use crate::{base64, objects};
 pub(super) struct Stored {
     pub(super) revision: u32,
     pub(super) status: String,
-    pub(super) chart_version: String,
+    pub(super) chart: Value,
     pub(super) values: Value,
     pub(super) manifest: Vec<Value>,
     secret: Value,
@@ -38,12 +38,12 @@ impl Releases<'_> {
     }
 
     /// Install or upgrade to `desired`.
-    pub(super) fn upgrade(&self, values: &Value, desired: &[Value]) -> Result<(), ChartsError> {
+    pub(super) fn upgrade(&self, chart: &Value, values: &Value, desired: &[Value]) -> Result<(), ChartsError> {
         let command = "upgrade";
         let earlier = self.all(command)?;
         let pending = if earlier.is_empty() { "pending-install" } else { "pending-upgrade" };
         let revision = earlier.last().map_or(1, |last| last.revision + 1);
-        let body = json!({ "chartVersion": CHART_VERSION, "values": values, "manifest": desired });
+        let body = json!({ "chart": chart, "values": values, "manifest": desired });
         let secret = json!({
             "apiVersion": "v1",
             "kind": "Secret",
@@ -130,7 +130,7 @@ fn read(secret: Value) -> Option<Stored> {
     Some(Stored {
         revision: objects::label(&secret, "version")?.parse().ok()?,
         status: objects::label(&secret, "status")?.to_owned(),
-        chart_version: objects::text(&body, "/chartVersion").to_owned(),
+        chart: body["chart"].take(),
         manifest: body["manifest"].as_array().cloned().unwrap_or_default(),
         values: body["values"].take(),
         secret,

@@ -5,6 +5,7 @@
 //! own on things. Namespace `shop` has a Deployment with a budget, a StatefulSet with a tight one and a
 //! NetworkPolicy, `logging` a DaemonSet.
 
+mod helm;
 mod kube_ovn;
 mod nodes;
 mod workloads;
@@ -13,6 +14,15 @@ use serde_json::{Value, json};
 
 /// Every object, definitions first.
 pub fn objects() -> Vec<Value> {
+    with(kube_ovn::objects())
+}
+
+/// The same with Kube-OVN installed by Helm; `values` are what its owner gave.
+pub fn objects_by_helm(values: &Value) -> Vec<Value> {
+    with(helm::objects(values))
+}
+
+fn with(kube_ovn: Vec<Value>) -> Vec<Value> {
     let mut all = kube_ovn::definitions();
     for name in ["default", "kube-node-lease", "kube-public", "kube-system", "logging", "shop"] {
         let labels = json!({ "kubernetes.io/metadata.name": name });
@@ -22,7 +32,7 @@ pub fn objects() -> Vec<Value> {
         }));
     }
     all.extend(nodes::objects());
-    all.extend(kube_ovn::objects());
+    all.extend(kube_ovn);
     all.extend(workloads::objects());
     all
 }

@@ -82,6 +82,7 @@ fn installation(deployment: &Value, index: usize, container: &Value, sets: &[&Va
     Ok(Installation {
         namespace: namespace(deployment).to_owned(),
         owner: owner(deployment),
+        release: None,
         cni: cni(set, server, version.as_deref())?,
         controller,
         version,

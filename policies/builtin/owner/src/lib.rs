@@ -1,7 +1,7 @@
-//! `owner`: nobody else's tool would put back what a migration changes.
+//! `owner`: what a migration changes is changed by whoever owns it.
 //!
 //! Helm, Argo CD, Flux, k3s, RKE2 and operators keep the fields of what they own. A flag of kube-ovn-controller that is changed behind their back
-//! returns at the next sync, at a moment nobody chose.
+//! returns at the next sync, at a moment nobody chose. A migration upgrades the Helm release, and waits for the others; it has to know which.
 
 use ovncilium_policy_sdk::prelude::*;
 use serde::Deserialize;
@@ -49,13 +49,13 @@ impl Policy for OwnerPolicy {
     type Settings = NoSettings;
 
     fn info() -> Info {
-        Info::new("owner", env!("CARGO_PKG_VERSION"), "nobody puts back what a migration changes")
+        Info::new("owner", env!("CARGO_PKG_VERSION"), "what a migration changes is changed by its owner")
             .scope(ScopeKind::Cluster)
             .fact("intent")
             .fact("kube-ovn")
             .fact("cilium")
             .rule(Rule::error(FLAGS, "the flags of kube-ovn-controller stay as a migration sets them").help(
-                "Turn ENABLE_NP and ENABLE_LB off where they are owned (chart values, Git), or have nothing left to turn off.",
+                "A migration sets them where they are owned: it patches a manifest, upgrades a Helm release, and tells other owners.",
             ))
             .rule(Rule::warning(CILIUM, "an installed Cilium is a Helm release").help(
                 "Cilium is upgraded through its release; one that was applied by hand, or by an operator, is not ours to change.",
@@ -94,18 +94,23 @@ fn of_kube_ovn(installation: &Installation) -> Finding {
         return pass("both flags are off already: nothing is left to change");
     }
     let on = on.join(" and ");
-    let fail = |owner: &str, remedy: String| {
-        Finding::fail(FLAGS, format!("{on} is still on, and {owner} would put a change back"))
-            .subject(subject.clone())
-            .remedy(remedy)
-    };
     match &installation.owner {
         Owner::Manifest => pass("it was applied by manifest: a change stays"),
-        Owner::Helm { release, namespace } => fail(
-            &format!("Helm release {namespace}/{release}"),
-            format!("`helm upgrade {release} CHART -n {namespace} -f VALUES` with {VALUES}"),
-        ),
-        Owner::External { by, object } => fail(&format!("{by} ({object})"), edit(by, object)),
+        Owner::Helm { release, namespace } if release.is_empty() || namespace.is_empty() => Finding::fail(
+            FLAGS,
+            format!("{on} is still on, and a Helm release that its objects do not name would put a change back"),
+        )
+        .subject(subject)
+        .remedy(format!(
+            "have helm mark its objects again (`helm upgrade RELEASE CHART`), or turn them off there: {VALUES}"
+        )),
+        Owner::Helm { release, namespace } => pass(&format!(
+            "{on} is turned off by an upgrade of Helm release {namespace}/{release}, with the chart that is stored in it"
+        )),
+        Owner::External { by, object } => pass(&format!(
+            "{on} is for {by} ({object}) to turn off when the hand-over waits for it: {}",
+            edit(by, object)
+        )),
     }
 }
 
