@@ -5,6 +5,7 @@ set -eu
 out=${OUT:-/dev/termination-log}
 pod='{.status.external-identifiers.k8s-namespace}/{.status.external-identifiers.k8s-pod-name}'
 each="{range [*]}$pod {.status.state} {.status.policy.realized.policy-enabled}{\"\\n\"}{end}"
+seen=
 until=$(($(date +%s) + ${WATCH:-45}))
 while :; do
   code=0
@@ -12,7 +13,12 @@ while :; do
   said=$(cilium-dbg endpoint list --no-headers -o jsonpath="$each" 2>&1) || code=$?
   if [ "$code" -eq 0 ]; then
     list=$(printf '%s\n' "$said" | sed -n -E '/^[^ \/]+\/[^ ]+ /p')
-    pending=$(printf '%s\n' "$list" | sed -E -e '/ ready (none|ingress|egress|both)$/d' -e '/^$/d')
+    # One that was ready once enforces, although what others do has it made again and again.
+    seen=$(printf '%s\n%s\n' "$seen" "$list" | sed -n -E -e '/^[^ ]+$/p' -e 's/ ready (none|ingress|egress|both)$//p' | sort -u)
+    pending=$({
+      printf '%s\n' "$seen" | sed -e 's/^/seen /'
+      printf '%s\n' "$list" | sed -e 's/^/now /'
+    } | awk '$1 == "seen" { ready[$2] = 1 } $1 == "now" && NF > 1 && !($2 in ready) { print substr($0, 5) }')
     [ -n "$pending" ] || break
   fi
   [ "$(date +%s)" -lt "$until" ] || break
@@ -24,5 +30,5 @@ if [ "$code" -ne 0 ]; then
 fi
 {
   echo "endpoints $(printf '%s\n' "$list" | sed -e '/^$/d' | wc -l)"
-  printf '%s\n' "$pending" | sed -n -e '/./s/^/pending /p' | head -n 20
+  printf '%s\n' "$pending" | sed -n -e '/./s/^/pending /p' | awk '{ n += length($0) + 1 } n < 3800'
 } >"$out"

@@ -328,6 +328,19 @@ fn endpoints_are_waited_for() {
 }
 
 #[test]
+fn an_endpoint_that_was_ready_once_is_not_waited_for_again() {
+    let work = tempfile::tempdir().unwrap();
+    let seen = work.path().join("seen");
+    let script = format!(
+        "if [ -e {0} ]; then echo 'shop/a regenerating both'; echo 'shop/b ready both'; exit; fi; : >{0}; \
+         echo 'shop/a ready both'; echo 'shop/b regenerating both'",
+        seen.display()
+    );
+    let told = with_programs(Task::Endpoints, &[("cilium-dbg", &script)], &[("WATCH", "20")]);
+    assert_eq!(told, (0, "endpoints 2\n".to_owned()));
+}
+
+#[test]
 fn an_agent_that_cannot_be_asked_enforces_nothing() {
     let told = with_programs(
         Task::Endpoints,
@@ -337,47 +350,58 @@ fn an_agent_that_cannot_be_asked_enforces_nothing() {
     assert_eq!(told, (1, "cilium-dbg ended with 1: cannot get endpoint list: EOF\n".to_owned()));
 }
 
-/// What OVN's programs print (25.03) for two policies of which the second has one direction; the sync ends with this code.
-fn ovn(sync: u8) -> [(&'static str, String); 2] {
-    let north = format!(
-        r#"case "$*" in
+/// What OVN's programs print (25.03) for two policies of which the second has one direction, and what they say beside it.
+const OVN: [(&str, &str); 2] = [
+    (
+        "ovn-nbctl",
+        r#"echo 'reconnect: connected' >&2
+case "$*" in
   '--db=tcp:[10.0.0.1]:6641 '*'list ACL') printf '%s\n' a1,to-lport a2,to-lport b1,from-lport other,to-lport ;;
-  *'list Port_Group') printf '%s\n' 'np=shop/db,a1 a2 b1' 'np=shop/web k=v,other' 'ovn.sg=x,' ,other ;;
-  *'--wait=hv sync') exit {sync} ;;
+  *'list Port_Group') printf '%s\n' 'np=shop/d-b,a1 a2 b1' 'np=shop/web k=v,other' 'np=shop/9,a1' 'ovn.sg=x,' ,other ;;
+  *'--wait=sb sync') ;;
   *'get NB_Global . nb_cfg') echo 7 ;;
   *) echo "unexpected: $*" >&2; exit 9 ;;
-esac"#
-    );
-    let south = r#"case "$*" in
-  '--db=tcp:[10.0.0.1]:6642 '*'list Chassis_Private') printf '%s
-' c-1,7 c-2,6 ;;
+esac"#,
+    ),
+    (
+        "ovn-sbctl",
+        r#"case "$*" in
+  '--db=tcp:[10.0.0.1]:6642 '*'list Chassis_Private') printf '%s\n' c-1,7 c-2,6 c-3,8 ;;
   *) echo "unexpected: $*" >&2; exit 9 ;;
-esac"#;
-    [("ovn-nbctl", north), ("ovn-sbctl", south.to_owned())]
-}
+esac"#,
+    ),
+];
 
-fn policies(wanted: &[&str], sync: u8) -> (i32, String) {
-    let programs = ovn(sync);
-    let programs: Vec<(&str, &str)> = programs.iter().map(|(name, script)| (*name, script.as_str())).collect();
+fn policies(wanted: &[&str], chassis: &str) -> (i32, String) {
     let lists: Vec<String> = (0..wanted.len()).map(|index| format!("WANTED_{index}")).collect();
-    let mut env = vec![("NB", "tcp:[10.0.0.1]:6641"), ("SB", "tcp:[10.0.0.1]:6642"), ("WATCH", "0")];
+    let mut env =
+        vec![("NB", "tcp:[10.0.0.1]:6641"), ("SB", "tcp:[10.0.0.1]:6642"), ("WATCH", "0"), ("CHASSIS_0", chassis)];
     env.extend(lists.iter().map(String::as_str).zip(wanted.iter().copied()));
-    with_programs(Task::Policies, &programs, &env)
+    with_programs(Task::Policies, &OVN, &env)
 }
 
 #[test]
 fn policies_without_rules_in_ovn_are_told() {
-    let all = ["shop/db to-lport,shop/db from-lport", "shop/web to-lport"];
-    assert_eq!(policies(&all, 0), (0, "policies 3\n".to_owned()));
-    let told = policies(&["shop/db to-lport,shop/web from-lport,shop/new to-lport"], 0);
-    assert_eq!(told, (0, "policies 3\nlacking shop/web from-lport\nlacking shop/new to-lport\n".to_owned()));
+    let all = ["d.b.shop to-lport,d.b.shop from-lport", "web.shop to-lport,np9.shop to-lport"];
+    assert_eq!(policies(&all, "c-1,c-3"), (0, "policies 4\n".to_owned()));
+    let told = policies(&["d.b.shop to-lport,web.shop from-lport,new.shop to-lport"], "c-1");
+    assert_eq!(told, (0, "policies 3\nlacking web.shop from-lport\nlacking new.shop to-lport\n".to_owned()));
     let answer = Answer::parse(&told.1).unwrap();
-    assert_eq!(answer[1], Answer::Lacking("shop/web from-lport".to_owned()));
+    assert_eq!(answer[1], Answer::Lacking("web.shop from-lport".to_owned()));
 }
 
 #[test]
-fn a_chassis_that_has_not_taken_the_rules_over_is_told() {
-    assert_eq!(policies(&["shop/db to-lport"], 1), (0, "policies 1\nbehind c-2\n".to_owned()));
+fn a_chassis_that_has_not_taken_the_rules_over_or_is_not_known_is_told() {
+    let told = policies(&["web.shop to-lport"], "c-1,c-2,c-3,c-4");
+    assert_eq!(told, (0, "policies 1\nbehind c-2\nbehind c-4\n".to_owned()));
+}
+
+#[test]
+fn an_answer_about_many_policies_is_cut_at_a_line() {
+    let many: Vec<String> = (0..400).map(|n| format!("a.policy.with.a.long.name.{n}.shop to-lport")).collect();
+    let (code, text) = policies(&[&many.join(",")], "");
+    assert!(code == 0 && text.len() < 3900 && text.ends_with("to-lport\n"), "{} bytes", text.len());
+    assert!(Answer::parse(&text).unwrap().len() > 50);
 }
 
 #[test]
@@ -385,7 +409,7 @@ fn a_database_that_cannot_be_asked_has_no_rules() {
     let (code, text) = with_programs(
         Task::Policies,
         &[("ovn-nbctl", "echo 'database connection failed ()' >&2; exit 1"), ("ovn-sbctl", "exit 1")],
-        &[("NB", "tcp:[10.0.0.1]:6641"), ("SB", ""), ("WATCH", "0"), ("WANTED_0", "shop/db to-lport")],
+        &[("NB", "tcp:[10.0.0.1]:6641"), ("SB", ""), ("WATCH", "0"), ("WANTED_0", "db.shop to-lport")],
     );
     assert_eq!((code, text.as_str()), (1, "ovn-nbctl ended with 1: database connection failed ()\n"));
 }
@@ -417,11 +441,11 @@ fn rules_of_cilium_go_and_those_of_others_stay() {
     let work = tempfile::tempdir().unwrap();
     let at = |name: &str| work.path().join(name).display().to_string();
     let programs = [
-        ("iptables-nft-save", format!("cat <<'END'\n{FIREWALL}END")),
+        ("iptables-nft-save", format!("[ ! -e {} ] || exit 0; cat <<'END'\n{FIREWALL}END", at("restored"))),
         ("iptables-nft-restore", format!("echo \"$*\" >{0}; cat >>{0}", at("restored"))),
         ("iptables-legacy-save", "exit 1".to_owned()),
         ("ip6tables-legacy-save", ":".to_owned()),
-        ("ip6tables-nft-save", "echo '*filter'; echo COMMIT".to_owned()),
+        ("ip6tables-nft-save", "echo \"# Table \\`nat' is incompatible, use 'nft' tool.\"".to_owned()),
         (
             "ip",
             format!(
@@ -442,11 +466,12 @@ esac"#,
         ),
     ];
     let programs: Vec<(&str, &str)> = programs.iter().map(|(name, script)| (*name, script.as_str())).collect();
-    assert_eq!(with_programs(Task::Rules, &programs, &[]), (0, "cleaned\n".to_owned()));
+    let told = (0, "cleaned\nunread ip6tables-nft nat\n".to_owned());
+    assert_eq!(with_programs(Task::Rules, &programs, &[]), told);
     let read = |name: &str| std::fs::read_to_string(work.path().join(name)).unwrap();
     assert_eq!(
         read("restored"),
-        "--noflush\n*raw\n-D PREROUTING -m comment --comment \"cilium-feeder: CILIUM_PRE_raw\" -j OLD_CILIUM_PRE_raw\n\
+        "-w 15 --noflush\n*raw\n-D PREROUTING -m comment --comment \"cilium-feeder: CILIUM_PRE_raw\" -j OLD_CILIUM_PRE_raw\n\
          -F OLD_CILIUM_PRE_raw\n-X OLD_CILIUM_PRE_raw\nCOMMIT\n\
          *filter\n-D INPUT -m comment --comment \"cilium-feeder: CILIUM_INPUT\" -j CILIUM_INPUT\n\
          -F CILIUM_INPUT\n-X CILIUM_INPUT\nCOMMIT\n"
@@ -454,10 +479,16 @@ esac"#,
     assert_eq!(
         read("ip"),
         "-4 rule add from all lookup local pref 0\n-4 rule del from all lookup local pref 100\n\
-         -4 rule del fwmark 0x200/0xf00 lookup 2004 pref 9\n-4 route flush table 2004\n-4 route flush table 2005\n\
-         -6 route flush table 2004\n-6 route flush table 2005\n"
+         -4 route flush table 2004\n-4 rule del fwmark 0x200/0xf00 lookup 2004 pref 9\n"
     );
     assert_eq!(read("ipset"), "destroy cilium_node_set_v4\n");
+}
+
+#[test]
+fn a_firewall_that_cannot_be_read_is_not_clean() {
+    let programs = [("iptables-legacy-save", "exit 1"), ("iptables-nft-save", "exit 1")];
+    let (code, text) = with_programs(Task::Rules, &programs, &[]);
+    assert_eq!((code, text.as_str()), (1, "neither iptables-legacy-save nor iptables-nft-save works in this image\n"));
 }
 
 #[test]

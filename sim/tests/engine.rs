@@ -177,6 +177,42 @@ fn without_its_waits_policy_would_be_open_for_a_while() {
 }
 
 #[test]
+fn a_canary_node_between_back_and_forward_is_cleaned_too() {
+    let sim = SimCluster::example(12).unwrap();
+    let mut plan = migration(sim.world());
+    plan.phases.truncate(3);
+    plan.phases[2].stages.truncate(3);
+    assert_eq!(process(&sim, Some(&plan)), Ok(Ended::Done));
+    let left = |sim: &SimCluster| {
+        let of_cilium = |device: &String| device.starts_with("cilium_");
+        sim.nodes().iter().filter(|(_, node)| node.cilium_rules || node.devices.iter().any(of_cilium)).count()
+    };
+    assert_eq!(left(&sim), 1, "its labels are gone, its rules are not");
+    assert_eq!(process(&sim, Some(&way_back(sim.world()))), Ok(Ended::Done));
+    assert_eq!(left(&sim), 0);
+}
+
+#[test]
+fn policy_is_handed_back_although_a_person_has_put_the_flags_back() {
+    let sim = SimCluster::example(13).unwrap();
+    watch_policy(&sim);
+    assert_eq!(process(&sim, Some(&migration(sim.world()))), Ok(Ended::Done));
+    let controller = Resource::DEPLOYMENTS.named("kube-system", "kube-ovn-controller");
+    let before = Journal::new(sim.world().cluster, "kube-system").load().unwrap().unwrap().plan.settings;
+    let args = serde_json::json!([{
+        "op": "replace",
+        "path": format!("/spec/template/spec/containers/0/{}", before.controller_flags_in),
+        "value": before.controller_flags_before,
+    }]);
+    sim.person().json_patch(&controller, &args).unwrap();
+    let back = way_back(sim.world());
+    assert!(!back.steps().any(|(_, _, step)| step.action.name() == "set-controller-flags"), "they are as they were");
+    assert!(back.steps().any(|(_, _, step)| step.action == Action::AwaitOvnPolicy));
+    assert_eq!(process(&sim, Some(&back)), Ok(Ended::Done));
+    assert_eq!(sim.nodes().unprotected, Vec::<String>::new());
+}
+
+#[test]
 fn every_act_is_preceded_by_its_intent() {
     let sim = SimCluster::example(3).unwrap();
     let plan = migration(sim.world());

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::action::{AGENT_LABEL, CHAINED_LABEL, Chain, ENFORCE_LABEL};
-use super::{Action, Guard, Plan, ReleaseStage, SCHEMA, Step, values::values};
+use super::{Action, Guard, Plan, ReleaseStage, SCHEMA, Step, flags, values::values};
 use crate::facts::Facts;
 
 /// A promise that a plan breaks.
@@ -26,6 +26,7 @@ struct Past {
     reviewed: BTreeSet<String>,
     enforcing: BTreeSet<String>,
     enforced: BTreeSet<String>,
+    restarted: BTreeSet<String>,
     ovn_policy: bool,
     retired: BTreeSet<String>,
     unchained: BTreeSet<String>,
@@ -80,12 +81,16 @@ pub fn lint(plan: &Plan) -> Vec<Broken> {
     broken
 }
 
-/// Whether the plan turns Kube-OVN's network policy on.
-fn hands_policy_back(plan: &Plan) -> bool {
-    plan.steps().any(|(_, _, step)| {
-        let flags = step.action.controller_flags();
-        flags.and_then(|flags| flags.get("enable-np")).is_some_and(|value| value != "false")
-    })
+/// Whether policy is Cilium's when the plan begins and becomes Kube-OVN's: it turns that on, or has agents audit that enforce.
+fn takes_policy_back(plan: &Plan) -> bool {
+    let was_on =
+        flags::switches(&plan.settings.controller_flags_before).get("enable-np").is_some_and(|on| on != "false");
+    let audits = plan.steps().any(|(_, _, step)| step.action == Action::RestartAgent);
+    was_on && audits
+        || plan.steps().any(|(_, _, step)| {
+            let flags = step.action.controller_flags();
+            flags.and_then(|flags| flags.get("enable-np")).is_some_and(|value| value != "false")
+        })
 }
 
 fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static str> {
@@ -97,7 +102,7 @@ fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static 
     };
     must(past.ids.insert(step.id.0.clone()), "its id is not unique");
     let migrating = plan.kind == super::Kind::Migrate;
-    let handed_back = migrating || past.ovn_policy || !hands_policy_back(plan);
+    let handed_back = migrating || past.ovn_policy || !takes_policy_back(plan);
     match &step.action {
         Action::SetRelease { stage } => {
             past.staged |= *stage == ReleaseStage::Staged;
@@ -121,6 +126,7 @@ fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static 
             if on(ENFORCE_LABEL) {
                 past.enforcing.insert(node.to_owned());
                 past.enforced.remove(node);
+                past.restarted.remove(node);
             }
             if on(CHAINED_LABEL) {
                 past.unchained.remove(node);
@@ -152,7 +158,11 @@ fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static 
             must(past.covered, "drops are reviewed before every pod has its endpoint");
             past.reviewed.insert(node.to_owned());
         }
+        Action::RestartAgent => {
+            past.restarted.insert(node.to_owned());
+        }
         Action::AwaitEnforcement => {
+            must(past.restarted.contains(node), "endpoints are asked before their agent was restarted");
             past.enforced.insert(node.to_owned());
         }
         Action::AwaitOvnPolicy => past.ovn_policy = true,

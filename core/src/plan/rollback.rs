@@ -34,11 +34,11 @@ pub fn rollback(
         planned.iter().filter(|node| names.contains(&node.name.as_str())).cloned().collect()
     };
     let labelled = |label: &'static str| move |node: &Node| node.labels.contains_key(label);
-    // A node may carry the file although its label is gone: the file is looked for on every node.
     let chained = with(&|node| settled || labelled(CHAINED_LABEL)(node) || labelled(AGENT_LABEL)(node));
     let enforcing = with(&|node| settled || labelled(ENFORCE_LABEL)(node));
     let mut phases = vec![phase(0, "claim", "take the lock, open the journal", "nothing", Vec::new())];
     let mut hand_back = Vec::new();
+    let mut steps = Vec::new();
     let mut notice = None;
     // A release may hold the switches although somebody has put the flags back.
     if installation.controller.flags_list != settings.controller_flags_before
@@ -47,12 +47,14 @@ pub fn rollback(
         let before = flags::switches(&settings.controller_flags_before);
         settings.driver = settings.driver.of_now(installation)?;
         notice = settings.driver.notice(&before);
-        let enforces = before.get("enable-np").is_some_and(|value| value != "false");
-        let mut steps = vec![step("hand-back", settings.driver.action(before))];
-        // Cilium must not stop before OVN has begun (ADR 0007).
-        if enforces {
-            steps.push(step("hand-back", Action::AwaitOvnPolicy));
-        }
+        steps.push(step("hand-back", settings.driver.action(before)));
+    }
+    // Cilium must not stop before OVN has begun, whoever has put the flags back (ADR 0007).
+    let enforces = flags::switches(&settings.controller_flags_before).get("enable-np").is_some_and(|on| on != "false");
+    if enforces && (!steps.is_empty() || !enforcing.is_empty()) {
+        steps.push(step("hand-back", Action::AwaitOvnPolicy));
+    }
+    if !steps.is_empty() {
         hand_back.push(cluster_stage("kube-ovn-controller", steps));
     }
     phases.push(phase(
@@ -103,7 +105,10 @@ pub fn rollback(
             })
             .collect(),
     ));
-    let mut remove: Vec<_> = chained_waves
+    // A canary node that stands between back and forward again has no label left, and Cilium's rules all the same; the steps tell
+    // themselves where an agent has run.
+    let touched = if cilium.installation.is_some() { planned.clone() } else { chained.clone() };
+    let mut remove: Vec<_> = by_wave(&touched)
         .iter()
         .enumerate()
         .map(|(index, wave)| {
@@ -153,6 +158,12 @@ pub fn rollback(
         writes: Vec::new(),
     };
     plan.consequences.extend(notice);
+    if !plan.settings.on_delete.is_empty() {
+        plan.consequences.push(format!(
+            "pods of workloads with the update strategy OnDelete go on without Cilium until you delete them: {}",
+            plan.settings.on_delete.join(", ")
+        ));
+    }
     plan.writes = writes::of(&plan, chart_objects);
     Ok(plan)
 }

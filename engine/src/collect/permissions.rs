@@ -113,6 +113,7 @@ pub const NEEDED: &[Needed] = &[
     needed(LIST, "kubeovn.io", "vpc-nat-gateways", Scope::Cluster, "to know the NAT gateways"),
     needed(LIST, "kubeovn.io", "vpc-egress-gateways", Scope::Cluster, "to know the NAT gateways"),
     needed(LIST, "cilium.io", "ciliumendpoints", Scope::Cluster, "to prove that every pod has its endpoint"),
+    needed(&["get"], "cilium.io", "ciliumnodes", Scope::Cluster, "to know where an agent has run"),
     needed(LIST, "cilium.io", "ciliumnodeconfigs", Scope::Cluster, "to know nodes that are configured apart"),
     needed(LIST, "cilium.io", "ciliumnetworkpolicies", Scope::Cluster, "to know policies of Cilium"),
     needed(LIST, "cilium.io", "ciliumclusterwidenetworkpolicies", Scope::Cluster, "to know policies of Cilium"),

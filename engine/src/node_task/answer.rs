@@ -65,6 +65,8 @@ pub enum Answer {
     Behind(String),
     /// Cilium's programs are gone.
     Cleaned,
+    /// A table of the firewall that the image's iptables cannot read.
+    Unread(String),
     /// The answer was too long and ends here.
     Cut,
 }
@@ -138,6 +140,7 @@ impl Answer {
             "policies" => Self::Policies(rest.parse().ok()?),
             "lacking" => Self::Lacking(named()?),
             "behind" => Self::Behind(named()?),
+            "unread" => Self::Unread(named()?),
             "cleaned" if rest.is_empty() => Self::Cleaned,
             _ => return None,
         })
@@ -184,7 +187,7 @@ fn whole(lines: Vec<Answer>) -> Result<Vec<Answer>, String> {
         return Err("the pod ended without an answer".to_owned());
     }
     if lines.contains(&Answer::Cut) {
-        return Err(format!("its CNI directory holds more than an answer of {LIMIT} bytes can tell"));
+        return Err(format!("there is more to tell than an answer of {LIMIT} bytes holds"));
     }
     let told = |wanted: &str| lines.iter().any(|line| matches!(line, Answer::Content { name, .. } if name == wanted));
     let untold = lines.iter().find_map(|line| match line {
@@ -267,7 +270,7 @@ mod tests {
             "kernel 6.1.0\ndevice ovn0\nfile {SHA} 01 a.conflist\ncontent 01 a.conflist YWJj\nretired a\nabsent b\n\
              refused a is the only one\ncheck dns ok\ncheck pod failed timed out\ncleaned\n\
              audited 1\ndrop 4 INGRESS 172.30.0.21 world 10.16.0.5:8080\n\
-             endpoints 3\npending shop/db-0 regenerating audit-both\npolicies 2\nlacking shop/db to-lport\nbehind c-1"
+             endpoints 3\npending shop/db-0 regenerating audit-both\npolicies 2\nlacking shop/db to-lport\nbehind c-1\nunread iptables-nft nat"
         );
         let named = |name: &str| name.to_owned();
         assert_eq!(
@@ -296,6 +299,7 @@ mod tests {
                 Answer::Policies(2),
                 Answer::Lacking(named("shop/db to-lport")),
                 Answer::Behind(named("c-1")),
+                Answer::Unread(named("iptables-nft nat")),
             ]
         );
         let error = Answer::parse("kernel 6.1\nfile 12 x\n").unwrap_err();
@@ -312,7 +316,7 @@ mod tests {
         let lines = Answer::parse(&text).unwrap();
         assert_eq!(lines.last(), Some(&Answer::Cut));
         let why = ended(0, &text).unwrap().unwrap_err();
-        assert!(why.contains("more than an answer of 4000 bytes"), "{why}");
+        assert!(why.contains("more to tell than an answer of 4000 bytes"), "{why}");
     }
 
     #[test]

@@ -12,15 +12,16 @@
 //! | `canary` | `canary.sh` | no | `PEER` | `service`, `dns`, `pod` with `ok` or `failed`; it is Ready when all are ok |
 //! | `observe` | `observe.sh` (image of Cilium, from `IMAGE`) | yes | `WATCH` seconds | `audited`, `drop` |
 //! | `endpoints` | `endpoints.sh` (image of Cilium, from `IMAGE`) | yes | `WATCH` seconds | `endpoints`, `pending` |
-//! | `policies` | `policies.sh` | yes | `NB`, `SB`, `WANTED_0`, …, `WATCH` seconds | `policies`, `lacking`, `behind` |
-//! | `rules` | `rules.sh` | yes | | `cleaned` |
+//! | `policies` | `policies.sh` | yes | `NB`, `SB`, `WANTED_0`, …, `CHASSIS_0`, …, `WATCH` seconds | `policies`, `lacking`, `behind` |
+//! | `rules` | `rules.sh` | yes | | `cleaned`, `unread` |
 //! | `cleanup` | `cleanup.sh` (image of Cilium, from `IMAGE`) | yes | `CONF_DIR`, `FILE` | `cleaned` |
 //!
 //! Answer lines: `kernel <uname -r>` · `device <name>` · `file <sha256> <name>` · `content <name> <base64>` ·
 //! `retired <name>` · `absent <name>` · `refused <why>` · `check <what> ok|failed [<why>]` · `cleaned` ·
 //! `audited <kinds>` · `drop <count> <direction> <source> <identity> <destination>` ·
 //! `endpoints <count>` · `pending <namespace/name> <state> <policy>` ·
-//! `policies <count>` · `lacking <namespace/name> <direction>` · `behind <chassis>`.
+//! `policies <count>` · `lacking <name.namespace> <direction>` · `behind <chassis>` ·
+//! `unread <program> <table>`.
 
 mod answer;
 mod drops;

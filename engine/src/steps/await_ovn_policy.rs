@@ -4,20 +4,23 @@
 //! database for the rules of each (port groups carry the policy's name: Kube-OVN `pkg/controller/network_policy.go`; the rules of
 //! a direction come in one transaction), and then has every node's controller confirm that it took them over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ovncilium_core::plan::Resource;
 use ovncilium_core::selector;
 use serde_json::{Value, json};
 
+use super::flags::{Place, settled};
 use super::support::asking::{Asked, ask_again, asked, last_reason, stop_asking};
-use super::support::{condition, is_leaving, some, text};
+use super::support::{condition, is_leaving, key, some, text};
 use super::{Cx, Look, StepError, Work};
 use crate::node_task::{self, Answer, Task};
 use crate::world::Filter;
 
 /// Annotation of nodes with the name of their OVN controller.
 const CHASSIS: &str = "ovn.kubernetes.io/chassis";
+/// Annotation of policies with the networks they are for (Kube-OVN 1.16).
+const NETWORKS: &str = "ovn.kubernetes.io/network_policy_for";
 /// Bytes of one environment variable; Linux allows 128 KiB.
 const VARIABLE: usize = 100_000;
 
@@ -26,9 +29,10 @@ pub(super) struct AwaitOvnPolicy;
 
 impl Work for AwaitOvnPolicy {
     fn look(&self, cx: &Cx<'_>) -> Result<Look, StepError> {
-        let wanted = wanted(cx)?;
-        if wanted.is_empty() {
-            return Ok(Look::met("no network policy selects a pod"));
+        // Its rules are of the process that runs with the flags as they are now.
+        let place = Place::find(cx.world.cluster, cx.settings())?;
+        if let waits @ Look::Wait(_) = settled(cx, &place, &BTreeMap::new())? {
+            return Ok(waits);
         }
         let node = text(cx.recorded(), "/node").to_owned();
         let state = if node.is_empty() { Asked::Not } else { asked(cx, Task::Policies, &node)? };
@@ -37,6 +41,7 @@ impl Work for AwaitOvnPolicy {
             Asked::Answered(answer) => answer,
             Asked::InVain(why) => return again(&why),
             Asked::Waits => return Ok(Look::wait("OVN takes its network policies up again")),
+            Asked::Not if wanted(cx)?.is_empty() => return Ok(Look::met("no network policy selects a pod")),
             Asked::Not => {
                 let Some(node) = controllers_node(cx)? else {
                     return Ok(Look::wait(format!("no pod of {} is ready", cx.settings().controller)));
@@ -52,23 +57,29 @@ impl Work for AwaitOvnPolicy {
             }
         };
         let mut told = None;
-        let (mut lacking, mut behind) = (Vec::new(), BTreeSet::new());
+        let (mut lacking, mut behind) = (BTreeSet::new(), BTreeSet::new());
         for line in answer {
             match line {
                 Answer::Policies(count) => told = Some(count),
-                Answer::Lacking(policy) => lacking.push(policy),
-                Answer::Behind(chassis) => {
-                    behind.insert(chassis);
-                }
+                Answer::Lacking(policy) => drop(lacking.insert(policy)),
+                Answer::Behind(chassis) => drop(behind.insert(chassis)),
                 _ => {}
             }
         }
         let Some(told) = told else { return again("the pod did not answer what was asked") };
+        let wanted = wanted(cx)?;
         if !lacking.is_empty() {
+            // By the names that people gave them; a policy that was removed meanwhile is not missed.
+            let lacking: Vec<String> = wanted
+                .iter()
+                .filter(|(ovn, _)| lacking.contains(*ovn))
+                .map(|(ovn, policy)| format!("{policy} {}", ovn.rsplit(' ').next().unwrap_or_default()))
+                .collect();
             return again(&format!("OVN has no rules yet for {}", some(&lacking)));
         }
-        let late = nodes_of(cx, &behind)?;
-        if !late.is_empty() {
+        if !behind.is_empty() {
+            let late: Vec<String> =
+                chassis(cx)?.into_iter().filter(|(id, _)| behind.contains(id)).map(|(_, node)| node).collect();
             return again(&format!("OVN's controller has not taken the rules over on {}", some(&late)));
         }
         // What was made meanwhile was not asked for.
@@ -83,7 +94,8 @@ impl Work for AwaitOvnPolicy {
         if intent.get("again").is_some() {
             return stop_asking(cx, Task::Policies, node);
         }
-        let lists = in_parts(&wanted(cx)?);
+        let mut lists = in_parts("WANTED", wanted(cx)?.keys());
+        lists.extend(in_parts("CHASSIS", chassis(cx)?.keys()));
         let mut env = vec![("NB", text(intent, "/north")), ("SB", text(intent, "/south"))];
         env.extend(lists.iter().map(|(name, list)| (name.as_str(), list.as_str())));
         node_task::start(cx.world.cluster, Task::Policies, node, cx.run.as_str(), cx.settings(), &env)?;
@@ -103,11 +115,11 @@ impl Work for AwaitOvnPolicy {
     }
 }
 
-/// `namespace/name direction` of every NetworkPolicy that selects a running pod of the pod network, by OVN's names.
-fn wanted(cx: &Cx<'_>) -> Result<Vec<String>, StepError> {
+/// Every NetworkPolicy that selects a running pod of the pod network, once for each direction: by OVN's name and direction, its own.
+fn wanted(cx: &Cx<'_>) -> Result<BTreeMap<String, String>, StepError> {
     let cluster = cx.world.cluster;
     let pods = cluster.list(&Resource::PODS, &Filter::all())?;
-    let mut wanted = Vec::new();
+    let mut wanted = BTreeMap::new();
     for policy in cluster.list(&Resource::NETWORK_POLICIES, &Filter::all())? {
         let namespace = text(&policy, "/metadata/namespace");
         let selected = |pod: &&Value| {
@@ -119,12 +131,20 @@ fn wanted(cx: &Cx<'_>) -> Result<Vec<String>, StepError> {
                 && text(pod, "/metadata/namespace") == namespace
                 && selector::matches(labels, policy.pointer("/spec/podSelector").unwrap_or(&Value::Null))
         };
-        if pods.iter().any(|pod| selected(&pod)) {
-            wanted.extend(directions(&policy).map(|direction| format!("{} {direction}", ovn_name(&policy))));
+        if is_for_the_pod_network(&policy) && pods.iter().any(|pod| selected(&pod)) {
+            for direction in directions(&policy) {
+                wanted.insert(format!("{} {direction}", ovn_name(&policy)), key(&policy));
+            }
         }
     }
-    wanted.sort();
     Ok(wanted)
+}
+
+/// Whether Kube-OVN applies the policy to pods' first interfaces: its annotation may name other networks alone.
+fn is_for_the_pod_network(policy: &Value) -> bool {
+    let named = policy.pointer("/metadata/annotations").and_then(|all| all.get(NETWORKS)).and_then(Value::as_str);
+    let named = named.unwrap_or_default().trim();
+    named.is_empty() || named.split(',').any(|one| one.trim().eq_ignore_ascii_case("ovn"))
 }
 
 /// OVN's words for the directions a policy restricts.
@@ -136,17 +156,17 @@ fn directions(policy: &Value) -> impl Iterator<Item = &'static str> {
     [(ingress, "to-lport"), (egress, "from-lport")].into_iter().filter_map(|(on, word)| on.then_some(word))
 }
 
-/// What Kube-OVN calls the policy: a name that begins with no letter gets two.
+/// What Kube-OVN calls the policy's port group: a name that begins with no letter gets two, and a dash is a dot.
 fn ovn_name(policy: &Value) -> String {
     let name = text(policy, "/metadata/name");
     let prefix = if name.starts_with(char::is_alphabetic) { "" } else { "np" };
-    format!("{}/{prefix}{name}", text(policy, "/metadata/namespace"))
+    format!("{prefix}{name}.{}", text(policy, "/metadata/namespace")).replace('-', ".")
 }
 
-/// Variables `WANTED_0`, `WANTED_1`, … with the list in parts that fit.
-fn in_parts(wanted: &[String]) -> Vec<(String, String)> {
+/// Variables `NAME_0`, `NAME_1`, … with the list in parts that fit.
+fn in_parts<'a>(name: &str, words: impl Iterator<Item = &'a String>) -> Vec<(String, String)> {
     let mut parts = vec![String::new()];
-    for word in wanted {
+    for word in words {
         let full = parts.last().is_none_or(|part| part.len() + word.len() >= VARIABLE);
         if full {
             parts.push(String::new());
@@ -158,7 +178,7 @@ fn in_parts(wanted: &[String]) -> Vec<(String, String)> {
             part.push_str(word);
         }
     }
-    parts.into_iter().enumerate().map(|(index, part)| (format!("WANTED_{index}"), part)).collect()
+    parts.into_iter().enumerate().map(|(index, part)| (format!("{name}_{index}"), part)).collect()
 }
 
 /// A node with a ready pod of kube-ovn-controller: it reaches the databases.
@@ -205,18 +225,19 @@ fn databases(cx: &Cx<'_>) -> Result<Result<(String, String), String>, StepError>
     Ok(service("ovn-nb", 6641).and_then(|north| Ok((north, service("ovn-sb", 6642)?))))
 }
 
-/// Those of the chassis that are nodes which live: OVN keeps the entry of a node that is gone.
-fn nodes_of(cx: &Cx<'_>, chassis: &BTreeSet<String>) -> Result<Vec<String>, StepError> {
-    if chassis.is_empty() {
-        return Ok(Vec::new());
-    }
+/// The chassis of every node that its kubelet has not fallen silent on, and the node's name. OVN keeps the entry of a node that is gone,
+/// and one that cannot be reached would never confirm.
+fn chassis(cx: &Cx<'_>) -> Result<BTreeMap<String, String>, StepError> {
     let nodes = cx.world.cluster.list(&Resource::NODES, &Filter::all())?;
-    let named = |node: &&Value| {
-        let annotations = node.pointer("/metadata/annotations");
-        let own = annotations.and_then(|all| all.get(CHASSIS)).and_then(Value::as_str).unwrap_or_default();
-        condition(node, "Ready") && chassis.contains(own)
+    let silent = |node: &Value| {
+        let conditions = node.pointer("/status/conditions").and_then(Value::as_array);
+        conditions.into_iter().flatten().any(|one| text(one, "/type") == "Ready" && text(one, "/status") == "Unknown")
     };
-    Ok(nodes.iter().filter(named).map(|node| text(node, "/metadata/name").to_owned()).collect())
+    let named = nodes.iter().filter(|node| !silent(node)).filter_map(|node| {
+        let id = node.pointer("/metadata/annotations")?.get(CHASSIS)?.as_str().filter(|id| !id.is_empty())?;
+        Some((id.to_owned(), text(node, "/metadata/name").to_owned()))
+    });
+    Ok(named.collect())
 }
 
 #[cfg(test)]
@@ -236,14 +257,23 @@ mod tests {
     #[test]
     fn a_name_that_begins_with_a_digit_is_ovns_own() {
         let policy = |name: &str| json!({ "metadata": { "namespace": "shop", "name": name } });
-        assert_eq!(ovn_name(&policy("db")), "shop/db");
-        assert_eq!(ovn_name(&policy("1db")), "shop/np1db");
+        assert_eq!(ovn_name(&policy("db-1")), "db.1.shop");
+        assert_eq!(ovn_name(&policy("1db")), "np1db.shop");
+    }
+
+    #[test]
+    fn a_policy_for_other_networks_alone_is_not_waited_for() {
+        let policy = |networks: &str| json!({ "metadata": { "annotations": { NETWORKS: networks } } });
+        for (networks, applies) in [("", true), ("OVN", true), ("net/a, ovn", true), ("net/a", false), ("typo", false)]
+        {
+            assert_eq!(is_for_the_pod_network(&policy(networks)), applies, "{networks}");
+        }
     }
 
     #[test]
     fn a_long_list_goes_in_several_variables_and_is_whole() {
         let wanted: Vec<String> = (0..9_000).map(|n| format!("namespace-{n}/policy-{n} to-lport")).collect();
-        let parts = in_parts(&wanted);
+        let parts = in_parts("WANTED", wanted.iter());
         assert!(parts.len() > 2 && parts.iter().all(|(_, part)| part.len() < VARIABLE), "{}", parts.len());
         assert_eq!(parts[1].0, "WANTED_1");
         let again: Vec<&str> = parts.iter().flat_map(|(_, part)| part.split(',')).collect();

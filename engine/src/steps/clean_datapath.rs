@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::support::{agent_image, remove_task, task_answer, task_name, task_pod, text};
+use super::support::{NEVER_HERE, agent_image, has_run_here, remove_task, task_answer, task_name, task_pod, text};
 use super::{Cx, Look, StepError, Work};
 use crate::node_task::{self, Task};
 
@@ -12,6 +12,9 @@ pub(super) struct CleanDatapath;
 impl Work for CleanDatapath {
     fn look(&self, cx: &Cx<'_>) -> Result<Look, StepError> {
         let node = cx.node_name()?;
+        if !has_run_here(cx)? {
+            return Ok(Look::met(NEVER_HERE));
+        }
         let name = task_name(cx, Task::Cleanup)?;
         let Some(pod) = task_pod(cx, Task::Cleanup)? else {
             let Some(image) = agent_image(cx)? else {

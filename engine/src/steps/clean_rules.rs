@@ -6,8 +6,9 @@
 use serde_json::{Value, json};
 
 use super::support::asking::{Asked, ask_again, asked, last_reason, stop_asking};
+use super::support::{NEVER_HERE, has_run_here};
 use super::{Cx, Look, StepError, Work};
-use crate::node_task::{self, Task};
+use crate::node_task::{self, Answer, Task};
 
 /// Runs in Kube-OVN's own image, which has the tools.
 pub(super) struct CleanRules;
@@ -15,8 +16,26 @@ pub(super) struct CleanRules;
 impl Work for CleanRules {
     fn look(&self, cx: &Cx<'_>) -> Result<Look, StepError> {
         let node = cx.node_name()?;
+        if !has_run_here(cx)? {
+            return Ok(Look::met(NEVER_HERE));
+        }
         Ok(match asked(cx, Task::Rules, node)? {
-            Asked::Answered(_) => Look::met("no rule of Cilium is left"),
+            Asked::Answered(answer) => {
+                let unread = answer.iter().filter_map(|line| match line {
+                    Answer::Unread(what) => Some(what.clone()),
+                    _ => None,
+                });
+                let unread: Vec<String> = unread.collect();
+                // Nothing that is left there holds a rollback up: it is told, for a person with another iptables.
+                Look::met(if unread.is_empty() {
+                    "no rule of Cilium is left".to_owned()
+                } else {
+                    format!(
+                        "tables of another iptables could not be read, look for chains CILIUM_*: {}",
+                        unread.join(", ")
+                    )
+                })
+            }
             Asked::InVain(why) => Look::Act(ask_again(cx, Task::Rules, node, &why)),
             Asked::Waits => Look::wait(format!("a pod on {node} removes Cilium's rules")),
             Asked::Not => {

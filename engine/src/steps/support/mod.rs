@@ -60,6 +60,18 @@ pub(super) fn agents(cx: &Cx<'_>) -> Result<Vec<Value>, StepError> {
     Ok(cx.world.cluster.list(&Resource::PODS, &filter)?)
 }
 
+/// What is said of a node that no agent ran on.
+pub(super) const NEVER_HERE: &str = "no agent of Cilium has run here";
+
+/// Whether an agent of Cilium has run on the lane's node, whatever its labels say now: it made a CiliumNode, which goes with its CRD.
+pub(super) fn has_run_here(cx: &Cx<'_>) -> Result<bool, StepError> {
+    match cx.world.cluster.get(&Resource::CILIUM_NODES.named("", cx.node_name()?)) {
+        Ok(found) => Ok(found.is_some()),
+        Err(ClusterError::NotServed { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Image of Cilium's agent; `None` when its DaemonSet is gone.
 pub(super) fn agent_image(cx: &Cx<'_>) -> Result<Option<String>, StepError> {
     let agents = Resource::DAEMON_SETS.named(&cx.settings().release_namespace, "cilium");
