@@ -19,6 +19,8 @@ use crate::error::{Error, Result};
 pub(crate) const PERIOD: Duration = Duration::from_millis(100);
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long an answer on a connection that is held may take.
+const HELD_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) const USAGE: &str = "\
 usage: ovncilium-e2e probe serve PORT NAME | ask FOLDER TARGET...
@@ -157,7 +159,12 @@ fn question(connection: &mut TcpStream) -> io::Result<String> {
 fn by_held(held: &mut Option<TcpStream>, address: SocketAddr) -> io::Result<String> {
     let mut connection = match held.take() {
         Some(connection) => connection,
-        None => connect(address)?,
+        None => {
+            let connection = connect(address)?;
+            // What was lost is sent again: only silence for long means that it broke.
+            connection.set_read_timeout(Some(HELD_PATIENCE))?;
+            connection
+        }
     };
     let answer = question(&mut connection)?;
     *held = Some(connection);

@@ -227,7 +227,7 @@ impl Stage {
         });
     }
 
-    /// Every pod that a migration would have made again is, node by node, by its deletion.
+    /// Pods that a migration would have made again are, node by node, by their deletion.
     fn remake_pods(&self) -> Result<()> {
         let api = self.lab.control_plane.api();
         for node in &self.lab.nodes {
@@ -235,7 +235,10 @@ impl Stage {
                 format!("/api/v1/namespaces/{}/pods?fieldSelector=spec.nodeName%3D{}", town::NAMESPACE, node.name);
             for pod in api.list(&path)? {
                 let name = town::name(&pod);
-                if !town::LEFT.iter().any(|left| left.ends_with(&format!("/{name}"))) && !person::is_theirs(name) {
+                // Those who ask and are asked stay, so that it shows what the others' coming and going does to them.
+                let asks = ["db-", "client-", "stranger-"].iter().any(|start| name.starts_with(start));
+                let is_left = town::LEFT.iter().any(|left| left.ends_with(&format!("/{name}")));
+                if !asks && !is_left && !person::is_theirs(name) {
                     api.delete(&format!("/api/v1/namespaces/{}/pods/{name}", town::NAMESPACE))?;
                 }
             }
