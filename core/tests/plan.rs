@@ -221,6 +221,15 @@ fn what_only_its_operator_restarts_is_named_and_not_refused() {
 }
 
 #[test]
+fn without_the_update_strategies_there_is_no_plan() {
+    let mut facts = facts();
+    let reason = Some("statefulsets could not be read: forbidden".to_owned());
+    facts.workloads = Subject::known(Workloads { strategies_unknown: reason, ..Workloads::default() }, now());
+    let error = plan(&facts, &Choices::default()).unwrap_err();
+    assert_eq!(error.to_string(), "no plan: workloads is unknown: statefulsets could not be read: forbidden");
+}
+
+#[test]
 fn own_addresses_avoid_every_range_in_use() {
     let mut facts = facts();
     let range = addresses::Range { kind: "pod".into(), user: "subnet x".into(), cidr: "100.64.0.0/15".into() };

@@ -16,6 +16,9 @@ pub struct Workloads {
     pub ipv6_pods: Vec<String>,
     /// Pods that were given another interface than a veth pair.
     pub other_interfaces: Vec<OtherInterface>,
+    /// Why it is not known which pods only their operator restarts ([`Pod::on_delete`]); absent where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategies_unknown: Option<String>,
     /// Pods that Cilium does not manage; absent where its endpoints could not be read.
     pub unmanaged: Option<Unmanaged>,
 }

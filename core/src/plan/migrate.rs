@@ -234,6 +234,9 @@ pub fn migrate(
         return Err(NoPlan::NodesNotReady { nodes: not_ready });
     }
     let workloads = facts.workloads.value.as_result().map_err(|reason| unknown("workloads", reason))?;
+    if let Some(reason) = &workloads.strategies_unknown {
+        return Err(unknown("workloads", reason));
+    }
     let stuck: Vec<String> = workloads
         .pods
         .iter()

@@ -19,7 +19,10 @@ const DNS: [&str; 2] = ["coredns", "kube-dns"];
 /// # Errors
 /// When one of the kinds could not be read completely.
 pub(super) fn workloads(inventory: &Inventory, cilium: Option<&Cilium>) -> Result<Workloads, String> {
-    let on_delete = on_delete(inventory)?;
+    let (on_delete, strategies_unknown) = match on_delete(inventory) {
+        Ok(owners) => (owners, None),
+        Err(reason) => (HashSet::new(), Some(reason)),
+    };
     let mut pods: Vec<Pod> = inventory.all(Resource::PODS)?.iter().map(|object| pod(object, &on_delete)).collect();
     pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
     let mut budgets: Vec<Budget> = inventory.all(Resource::DISRUPTION_BUDGETS)?.iter().map(budget).collect();
@@ -32,7 +35,7 @@ pub(super) fn workloads(inventory: &Inventory, cilium: Option<&Cilium>) -> Resul
     let is_ipv6 = |pod: &&Pod| !pod.host_network && pod.ips.iter().any(|ip| ip.contains(':'));
     let ipv6_pods = pods.iter().filter(is_ipv6).map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect();
     let unmanaged = cilium.map(|cilium| unmanaged(&pods, &cilium.endpoints));
-    Ok(Workloads { pods, budgets, network_policies, ipv6_pods, other_interfaces, unmanaged })
+    Ok(Workloads { pods, budgets, network_policies, ipv6_pods, other_interfaces, strategies_unknown, unmanaged })
 }
 
 /// The sum once more, without pods whose operator has accepted that they stay so.
