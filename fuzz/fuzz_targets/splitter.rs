@@ -28,10 +28,12 @@ fuzz_target!(|bytes: &[u8]| {
         let value = document.value().expect("a document that was read has a value");
         assert!(value.is_object());
         let last = line + document.text().matches('\n').count();
+        let lines = document.lines();
         for key in value.as_object().expect("an object").keys() {
             let pointer = format!("/{}", key.replace('~', "~0").replace('/', "~1"));
-            let at = document.line_of(&pointer).expect("a key has a line") as usize;
-            assert!((line..=last).contains(&at), "line {at} is not in {line}..={last}");
+            let at = document.line_of(&pointer).expect("a key has a line");
+            assert_eq!(lines.of(&pointer), Some(at), "the parser finds `{pointer}` elsewhere");
+            assert!((line..=last).contains(&(at as usize)), "line {at} is not in {line}..={last}");
         }
         for double in document.duplicate_keys() {
             assert!(double.first_line <= double.line);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::compose::{self, Composed, DuplicateKey};
-use super::{Origin, RenderError, split};
+use super::{Origin, RenderError, plain, split};
 
 /// The annotation by which Helm 4 finds the template of a document again; removed by Helm afterwards.
 pub const HELM4_FILENAME: &str = "postrenderer.helm.sh/postrender-filename";
@@ -75,8 +75,8 @@ impl Object<'_> {
     }
 }
 
-fn text_at<'v>(value: &'v Value, pointer: &str) -> Option<&'v str> {
-    value.pointer(pointer).and_then(Value::as_str)
+fn text_at<'v>(value: &'v Value, path: &[&str]) -> Option<&'v str> {
+    path.iter().try_fold(value, |here, key| here.get(key)).and_then(Value::as_str)
 }
 
 impl Document {
@@ -104,15 +104,14 @@ impl Document {
             let line = chunk.line + u32::try_from(blank).unwrap_or(u32::MAX);
             return Err(RenderError::NotAnObject { origin: origin(line), found });
         }
-        let own = |pointer| text_at(&value, pointer).map(str::to_owned);
-        let annotation = value.pointer("/metadata/annotations").and_then(|a| a.get(HELM4_FILENAME));
+        let own = |path: &[&str]| text_at(&value, path).map(str::to_owned);
         Ok(Some(Self {
             index,
-            source: annotation.and_then(Value::as_str).map(str::to_owned).or(source),
-            api_version: own("/apiVersion").unwrap_or_default(),
-            kind: own("/kind").unwrap_or_default(),
-            namespace: own("/metadata/namespace"),
-            name: own("/metadata/name").unwrap_or_default(),
+            source: own(&["metadata", "annotations", HELM4_FILENAME]).or(source),
+            api_version: own(&["apiVersion"]).unwrap_or_default(),
+            kind: own(&["kind"]).unwrap_or_default(),
+            namespace: own(&["metadata", "namespace"]),
+            name: own(&["metadata", "name"]).unwrap_or_default(),
             stream: Arc::clone(stream),
             range: chunk.range,
             first_line: chunk.line,
@@ -171,14 +170,14 @@ impl Document {
         let item_kind = self.kind.strip_suffix("List").unwrap_or_default();
         let object = |(index, value)| Object {
             item: Some(index),
-            api_version: text_at(value, "/apiVersion").unwrap_or(if item_kind.is_empty() {
+            api_version: text_at(value, &["apiVersion"]).unwrap_or(if item_kind.is_empty() {
                 ""
             } else {
                 &self.api_version
             }),
-            kind: text_at(value, "/kind").unwrap_or(item_kind),
-            namespace: text_at(value, "/metadata/namespace"),
-            name: text_at(value, "/metadata/name").unwrap_or_default(),
+            kind: text_at(value, &["kind"]).unwrap_or(item_kind),
+            namespace: text_at(value, &["metadata", "namespace"]),
+            name: text_at(value, &["metadata", "name"]).unwrap_or_default(),
             value,
         };
         items.iter().enumerate().map(object).collect()
@@ -192,10 +191,13 @@ impl Document {
     /// Line of the value at a JSON pointer, in the stream, from 1; of the nearest value above it when it is
     /// not there or came from an alias.
     pub fn line_of(&self, pointer: &str) -> Option<u32> {
-        self.lines().of(pointer)
+        match plain::lines_before(self.text(), pointer) {
+            Some(before) => Some(self.first_line.saturating_add(u32::try_from(before).unwrap_or(u32::MAX))),
+            None => self.lines().of(pointer),
+        }
     }
 
-    /// Lines of all values. Reads the document anew: for many pointers ask once.
+    /// Lines of all values. The parser reads the document anew: for many pointers ask once.
     pub fn lines(&self) -> Lines {
         let composed = compose::compose(self.text(), self.first_line, true);
         Lines(composed.ok().and_then(|composed| composed.lines).unwrap_or_default())

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use memchr::{memchr, memchr2, memchr3};
 use serde_json::{Map, Value};
 
 use super::scalar;
@@ -17,27 +18,105 @@ const KEY: usize = 256;
 
 /// The value of a document; none when it needs the parser.
 pub(super) fn read(text: &str) -> Option<Value> {
-    if !text.bytes().all(|byte| matches!(byte, b'\n' | b' '..=b'~')) {
-        return None;
+    Reader::begin(text, None)?.document()
+}
+
+/// Lines before the value at a JSON pointer, or before the nearest above it; none when the document needs the parser.
+pub(super) fn lines_before(text: &str, pointer: &str) -> Option<usize> {
+    let steps = match pointer.strip_prefix('/') {
+        Some(steps) => steps.split('/').collect(),
+        None if pointer.is_empty() => Vec::new(),
+        None => return None,
+    };
+    let mut reader = Reader::begin(text, Some(Way { steps, taken: 0, left: false, at: 0 }))?;
+    reader.way.as_mut()?.at = reader.at;
+    reader.document()?;
+    let before = text.as_bytes().get(..reader.way?.at)?;
+    Some(before.iter().filter(|byte| **byte == b'\n').count())
+}
+
+/// Bytes that may stand in a document that is read here. Looked at in blocks: that is a few instructions for each.
+fn is_printable(text: &str) -> bool {
+    let fine = |byte: &u8| matches!(byte, b'\n' | b' '..=b'~');
+    let (blocks, rest) = text.as_bytes().as_chunks::<64>();
+    blocks.iter().all(|block| block.iter().fold(true, |all, byte| all & fine(byte))) && rest.iter().all(fine)
+}
+
+/// Whether a byte may stand in a key without quotes.
+const IN_KEY: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'-' | b'_' | b'.' | b'/');
+        byte += 1;
     }
-    let mut reader = Reader { text, at: 0, column: 0, ended: false };
-    reader.line();
-    if reader.ended || reader.column != 0 {
-        return None;
+    table
+};
+
+/// The way to the value that is looked for, as far as it was found.
+struct Way<'p> {
+    /// Steps of the pointer, escaped.
+    steps: Vec<&'p str>,
+    taken: usize,
+    /// Whether the last step that was found lies behind: nothing further is on the way.
+    left: bool,
+    /// Where the value of the last step stands, or its key.
+    at: usize,
+}
+
+impl Way<'_> {
+    /// Takes the step that leads out of a block of this depth, if it is the one.
+    fn take(&mut self, depth: usize, at: usize, is_step: impl FnOnce(&str) -> bool) -> bool {
+        let next = !self.left && self.taken == depth && self.steps.get(depth).is_some_and(|step| is_step(step));
+        if next {
+            self.taken += 1;
+            self.at = at;
+        }
+        next
     }
-    let value = reader.mapping(0, 0)?;
-    reader.ended.then_some(value)
+}
+
+/// A key as a step of a JSON pointer.
+fn is_step(key: &str, step: &str) -> bool {
+    if key.contains(['~', '/']) { key.replace('~', "~0").replace('/', "~1") == step } else { key == step }
 }
 
 /// Stands at the first byte of some content, in a column of its line, or at the end.
-struct Reader<'t> {
+struct Reader<'t, 'p> {
     text: &'t str,
     at: usize,
     column: usize,
     ended: bool,
+    way: Option<Way<'p>>,
 }
 
-impl<'t> Reader<'t> {
+impl<'t, 'p> Reader<'t, 'p> {
+    /// Stands at the first content.
+    fn begin(text: &'t str, way: Option<Way<'p>>) -> Option<Self> {
+        if !is_printable(text) {
+            return None;
+        }
+        let mut reader = Self { text, at: 0, column: 0, ended: false, way };
+        reader.line();
+        (!reader.ended && reader.column == 0).then_some(reader)
+    }
+
+    fn document(&mut self) -> Option<Value> {
+        let value = self.mapping(0, 0)?;
+        self.ended.then_some(value)
+    }
+
+    /// Takes a step on the way that is looked for, if it is the next one.
+    fn enter(&mut self, depth: usize, at: usize, is_step: impl FnOnce(&str) -> bool) -> bool {
+        self.way.as_mut().is_some_and(|way| way.take(depth, at, is_step))
+    }
+
+    fn leave_way(&mut self, entered: bool) {
+        if let Some(way) = self.way.as_mut().filter(|_| entered) {
+            way.left = true;
+        }
+    }
+
     fn byte(&self, at: usize) -> Option<u8> {
         self.text.as_bytes().get(at).copied()
     }
@@ -48,15 +127,13 @@ impl<'t> Reader<'t> {
     }
 
     fn spaces(&self, from: usize) -> usize {
-        self.text.as_bytes()[from..].iter().take_while(|byte| **byte == b' ').count()
+        let rest = &self.text.as_bytes()[from..];
+        rest.iter().position(|byte| *byte != b' ').unwrap_or(rest.len())
     }
 
     /// The end of the line: its line feed or the end of the text.
     fn line_end(&self, from: usize) -> usize {
-        self.text.as_bytes()[from..]
-            .iter()
-            .position(|byte| *byte == b'\n')
-            .map_or(self.text.len(), |found| from + found)
+        memchr(b'\n', &self.text.as_bytes()[from..]).map_or(self.text.len(), |found| from + found)
     }
 
     /// From the first byte of a line to the next content; blank lines and comments are none.
@@ -106,7 +183,9 @@ impl<'t> Reader<'t> {
             if self.column > indent || depth > DEEP {
                 return None;
             }
-            let (key, behind) = self.key()?;
+            let key = self.key()?;
+            let (behind, name) = (key.behind, key.name()?);
+            let entered = self.enter(depth, self.at, |step| is_step(&name, step));
             self.at = behind;
             let value = match self.byte(behind + self.spaces(behind)) {
                 None | Some(b'\n' | b'#') => {
@@ -121,7 +200,8 @@ impl<'t> Reader<'t> {
                 }
                 Some(_) => self.inline(behind + self.spaces(behind), indent)?,
             };
-            if map.insert(key, value).is_some() {
+            self.leave_way(entered);
+            if map.insert(name, value).is_some() {
                 return None;
             }
         }
@@ -136,53 +216,55 @@ impl<'t> Reader<'t> {
             }
             let behind = self.at + 1;
             let spaces = self.spaces(behind);
-            let item = match self.byte(behind + spaces) {
-                None | Some(b'\n' | b'#') => {
-                    self.leave(behind)?;
-                    if !self.ended && self.column > indent { self.block(depth + 1)? } else { Value::Null }
-                }
-                Some(_) => {
-                    self.at = behind + spaces;
-                    self.column = indent + 1 + spaces;
-                    if self.is_item() || self.key().is_some() {
-                        self.block(depth + 1)?
-                    } else {
-                        self.inline(self.at, indent)?
-                    }
-                }
+            let alone = matches!(self.byte(behind + spaces), None | Some(b'\n' | b'#'));
+            if alone {
+                self.leave(behind)?;
+            } else {
+                self.at = behind + spaces;
+                self.column = indent + 1 + spaces;
+            }
+            let is_null = alone && (self.ended || self.column <= indent);
+            let index = items.len();
+            // The parser says that a literal stands where its text does.
+            let stands = if self.byte(self.at) == Some(b'|') { self.line_end(self.at) + 1 } else { self.at };
+            let entered = self.enter(depth, stands, |step| step == index.to_string());
+            let item = match (is_null, alone) {
+                // Where nothing stands is for the parser to say.
+                (true, _) if entered => return None,
+                (true, _) => Value::Null,
+                (false, true) => self.block(depth + 1)?,
+                (false, false) if self.is_item() || self.key().is_some() => self.block(depth + 1)?,
+                (false, false) => self.inline(self.at, indent)?,
             };
+            self.leave_way(entered);
             items.push(item);
         }
         Some(Value::Array(items))
     }
 
-    /// The key that stands here, and the byte behind its colon.
-    fn key(&self) -> Option<(String, usize)> {
+    /// The key that stands here.
+    fn key(&self) -> Option<Key<'t>> {
         let (text, end, plain) = match self.byte(self.at)? {
             b'"' | b'\'' => {
                 let inner = self.quoted(self.at)?;
                 (&self.text[inner.clone()], inner.end + 1, false)
             }
             first if first.is_ascii_alphanumeric() => {
-                let is_key = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/');
-                let length = self.text.as_bytes()[self.at..].iter().take_while(|byte| is_key(byte)).count();
+                let rest = &self.text.as_bytes()[self.at..];
+                let length = rest.iter().position(|byte| !IN_KEY[usize::from(*byte)]).unwrap_or(rest.len());
                 (&self.text[self.at..self.at + length], self.at + length, true)
             }
             _ => return None,
         };
         let colon = self.byte(end) == Some(b':') && (self.ends(end + 1) || self.byte(end + 1) == Some(b' '));
-        if !colon || text.is_empty() || text.len() > KEY {
-            return None;
-        }
-        let key = if plain { scalar::resolve(text).key(text).ok()? } else { text.to_owned() };
-        Some((key, end + 1))
+        let fits = colon && !text.is_empty() && text.len() <= KEY;
+        fits.then_some(Key { text, plain, behind: end + 1 })
     }
 
     /// What is between two quotes on this line, when it is written as it is meant.
     fn quoted(&self, at: usize) -> Option<Range<usize>> {
         let quote = self.byte(at)?;
-        let stops = |byte: &u8| *byte == quote || matches!(byte, b'\n' | b'\\');
-        let length = self.text.as_bytes()[at + 1..].iter().position(stops)?;
+        let length = memchr3(quote, b'\n', b'\\', &self.text.as_bytes()[at + 1..])?;
         let end = at + 1 + length;
         let doubled = quote == b'\'' && self.byte(end + 1) == Some(b'\'');
         (self.byte(end) == Some(quote) && !doubled).then_some(at + 1..end)
@@ -222,15 +304,16 @@ impl<'t> Reader<'t> {
     fn plain(&self, at: usize) -> Option<&'t str> {
         let line = &self.text[at..self.line_end(at)];
         let bytes = line.as_bytes();
-        let mut end = bytes.len();
-        for (index, byte) in bytes.iter().enumerate() {
-            match byte {
+        let (mut end, mut from) = (bytes.len(), 0);
+        while let Some(found) = memchr2(b':', b'#', &bytes[from..]) {
+            let index = from + found;
+            match bytes[index] {
                 b':' if matches!(bytes.get(index + 1), None | Some(b' ')) => return None,
-                b'#' if bytes[index - 1] == b' ' => {
+                b'#' if bytes[..index].last() == Some(&b' ') => {
                     end = index;
                     break;
                 }
-                _ => {}
+                _ => from = index + 1,
             }
         }
         Some(line[..end].trim_end_matches(' '))
@@ -274,6 +357,20 @@ impl<'t> Reader<'t> {
             text.pop();
         }
         Some(text)
+    }
+}
+
+/// A key as it is written, and the byte behind its colon.
+struct Key<'t> {
+    text: &'t str,
+    plain: bool,
+    behind: usize,
+}
+
+impl Key<'_> {
+    /// What it is called in JSON; none when it is nothing there.
+    fn name(&self) -> Option<String> {
+        if self.plain { scalar::resolve(self.text).key(self.text).ok() } else { Some(self.text.to_owned()) }
     }
 }
 

@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use memchr::memchr_iter;
+
 use super::RenderError;
 
 /// The text between two separators.
@@ -26,7 +28,9 @@ pub(super) fn split(text: &str) -> Result<Vec<Chunk>, RenderError> {
     let bom = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let (mut start, mut start_line) = (bom, 1);
     let mut at = bom;
-    for (number, line) in (1..).zip(text[bom..].split_inclusive('\n')) {
+    let ends = memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1);
+    for (number, end) in (1..).zip(ends.chain([text.len()])) {
+        let line = &text[at..end];
         if let Some(rest) = line.strip_prefix("---") {
             let rest = rest.trim_end_matches(['\n', '\r']);
             let blank = rest.trim_start_matches([' ', '\t']);
@@ -39,7 +43,7 @@ pub(super) fn split(text: &str) -> Result<Vec<Chunk>, RenderError> {
             start = at + line.len();
             start_line = number + 1;
         }
-        at += line.len();
+        at = end;
     }
     chunks.push(Chunk { range: start..at, line: start_line });
     Ok(chunks)

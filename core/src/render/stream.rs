@@ -84,7 +84,7 @@ impl Stream {
     pub fn dialect(&self) -> Dialect {
         let annotated = |document: &Document| {
             let value = document.value().ok();
-            value.and_then(|v| v.pointer("/metadata/annotations")).is_some_and(|a| a.get(HELM4_FILENAME).is_some())
+            value.and_then(|v| v.get("metadata")?.get("annotations")?.get(HELM4_FILENAME)).is_some()
         };
         if self.documents.iter().any(annotated) {
             Dialect::Helm4

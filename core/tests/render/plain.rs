@@ -22,11 +22,41 @@ fn meaning(text: &str, above: u32) -> Result<Meaning, String> {
     Ok(stream.documents().iter().map(document).collect())
 }
 
-/// Whether a document means the same with and without the parser.
+/// Whether a document means the same with and without the parser, and its values stand on the same lines.
 fn same(text: &str) -> Result<(), String> {
     let parsed = meaning(&format!("# \u{e9}\n{text}"), 1);
     let read = meaning(text, 0);
-    if read == parsed { Ok(()) } else { Err(format!("{text}\nread:   {read:?}\nparsed: {parsed:?}")) }
+    if read != parsed {
+        return Err(format!("{text}\nread:   {read:?}\nparsed: {parsed:?}"));
+    }
+    for document in Stream::parse(text.as_bytes()).iter().flat_map(Stream::documents) {
+        let lines = document.lines();
+        let mut all = Vec::new();
+        pointers(document.value().unwrap(), "", &mut all);
+        // Of a long document some; each is read for each.
+        let some = all.len() / 50 + 1;
+        for pointer in all.into_iter().step_by(some) {
+            let (found, wanted) = (document.line_of(&pointer), lines.of(&pointer));
+            if found != wanted {
+                return Err(format!("{text}\n{pointer}: line {found:?} instead of {wanted:?}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every pointer into a value, and some that lead nowhere.
+fn pointers(value: &serde_json::Value, here: &str, all: &mut Vec<String>) {
+    all.extend(["", "/", "/0", "/00", "/a", "/none/b", "~"].map(|end| format!("{here}{end}")));
+    match value {
+        serde_json::Value::Object(map) => map.iter().for_each(|(key, value)| {
+            pointers(value, &format!("{here}/{}", key.replace('~', "~0").replace('/', "~1")), all);
+        }),
+        serde_json::Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| pointers(item, &format!("{here}/{index}"), all));
+        }
+        _ => {}
+    }
 }
 
 #[test]
