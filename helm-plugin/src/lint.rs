@@ -5,6 +5,7 @@
 //! Cilium: files with neither a `cilium-config` nor policies of Cilium are not allowed in silence.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use ovncilium_core::Place;
 use ovncilium_core::facts::{Facts, manifests};
@@ -27,7 +28,7 @@ pub struct Rendered<'f> {
 }
 
 /// Judges rendered files as one stream. A file that cannot be read leaves all of them unjudged.
-pub fn lint(files: &[Rendered<'_>], mut facts: Facts, mode: Mode, evaluate: Evaluator<'_>) -> LintReport {
+pub fn lint(files: &[Rendered<'_>], facts: Facts, mode: Mode, evaluate: Evaluator<'_>) -> LintReport {
     let mut linted = Linted {
         source: facts.source.clone(),
         files: files.iter().map(|file| file.name.to_owned()).collect(),
@@ -50,7 +51,7 @@ pub fn lint(files: &[Rendered<'_>], mut facts: Facts, mode: Mode, evaluate: Eval
     };
     linted.documents = stream.documents().len();
     if linted.documents > 0 {
-        let evaluation = judge(&stream, &mut facts, mode, evaluate);
+        let evaluation = judge(&stream, &mut Arc::new(facts), mode, evaluate);
         linted.places = joined.places(&stream, &evaluation);
         linted.evaluation = Some(evaluation);
     }

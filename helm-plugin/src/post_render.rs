@@ -1,5 +1,7 @@
 //! Stream in, stream or refusal out. Pure: no cluster, no disk, no output.
 
+use std::sync::Arc;
+
 use ovncilium_core::ExitCode;
 use ovncilium_core::facts::Facts;
 use ovncilium_core::policy::{Evaluation, Gate};
@@ -43,7 +45,7 @@ impl PostRender {
 ///
 /// A patched stream is judged again before it leaves. A stream without documents has nothing to judge. A stream
 /// that cannot be read, a denial, a fault and an unknown fact give no bytes.
-pub fn post_render(input: &[u8], mut facts: Facts, mode: Mode, evaluate: Evaluator<'_>) -> PostRender {
+pub fn post_render(input: &[u8], facts: Facts, mode: Mode, evaluate: Evaluator<'_>) -> PostRender {
     let stream = match Stream::parse(input) {
         Ok(stream) => stream,
         Err(error) => return PostRender::refused(ExitCode::CouldNotJudge, denial::unreadable(&error)),
@@ -58,6 +60,7 @@ pub fn post_render(input: &[u8], mut facts: Facts, mode: Mode, evaluate: Evaluat
             Err(error) => PostRender::refused(ExitCode::Internal, denial::unwritable(&error)),
         };
     }
+    let mut facts = Arc::new(facts);
     let evaluation = judge(&stream, &mut facts, mode, evaluate);
     let judged = |stream, evaluation| Judged { stream, evaluation, mode, source: &facts.source };
     let gate = evaluation.gate();

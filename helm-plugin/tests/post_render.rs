@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use ovncilium_core::facts::{Facts, Source};
@@ -49,7 +50,7 @@ fn ran(findings: Vec<Finding>) -> Evaluation {
 }
 
 /// Denies whatever does not chain.
-fn chaining(_: &Facts, stream: &Stream) -> Evaluation {
+fn chaining(_: &Arc<Facts>, stream: &Stream) -> Evaluation {
     let mode = stream.documents()[0].value().unwrap().pointer("/data/cni-chaining-mode").cloned();
     let verdict = if mode == Some("generic-veth".into()) { Verdict::Pass } else { Verdict::Fail };
     ran(vec![finding("mode", Severity::Error, verdict)])
@@ -100,7 +101,7 @@ next: run the same helm command with the values above; why: `kubectl ovncilium e
 
 #[test]
 fn a_fault_an_unknown_fact_and_no_module_at_all_give_helm_nothing() {
-    let fault = |_: &Facts, _: &Stream| {
+    let fault = |_: &Arc<Facts>, _: &Stream| {
         let mut evaluation = ran(vec![]);
         evaluation.faults.push(Fault {
             policy: "node-kernel".to_owned(),
@@ -111,8 +112,8 @@ fn a_fault_an_unknown_fact_and_no_module_at_all_give_helm_nothing() {
         });
         evaluation
     };
-    let unknown = |_: &Facts, _: &Stream| ran(vec![finding("mode", Severity::Error, Verdict::Unknown)]);
-    let nothing = |_: &Facts, _: &Stream| Evaluation::default();
+    let unknown = |_: &Arc<Facts>, _: &Stream| ran(vec![finding("mode", Severity::Error, Verdict::Unknown)]);
+    let nothing = |_: &Arc<Facts>, _: &Stream| Evaluation::default();
     let heads = [
         "ovncilium: this chart could not be judged: 1 policy could not run",
         "ovncilium: this chart could not be judged: 1 rule has no answer",
@@ -136,7 +137,7 @@ fn a_stream_that_cannot_be_read_gives_helm_nothing() {
 
 #[test]
 fn empty_input_becomes_a_comment_because_helm_4_wants_output() {
-    let never = |_: &Facts, _: &Stream| panic!("there is nothing to judge");
+    let never = |_: &Arc<Facts>, _: &Stream| panic!("there is nothing to judge");
     let out = post_render(b" \n", offline(), Mode::Gate, &never);
     assert_eq!(out.stdout.as_deref(), Some(&b"# ovncilium: empty stream\n"[..]));
     let out = post_render(b"# c\n---\n", offline(), Mode::Gate, &never);
@@ -144,7 +145,7 @@ fn empty_input_becomes_a_comment_because_helm_4_wants_output() {
 }
 
 /// [`chaining`], and a policy that patches.
-fn patching(path: &'static str, value: &'static str) -> impl Fn(&Facts, &Stream) -> Evaluation {
+fn patching(path: &'static str, value: &'static str) -> impl Fn(&Arc<Facts>, &Stream) -> Evaluation {
     move |facts, stream| {
         let mut evaluation = chaining(facts, stream);
         let mut wish = finding("wish", Severity::Warning, Verdict::Fail);

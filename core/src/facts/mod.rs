@@ -17,6 +17,7 @@ pub mod intent;
 pub mod inventory;
 pub mod kube_ovn;
 pub mod manifests;
+mod member;
 pub mod multus;
 pub mod networks;
 pub mod node_os;
@@ -126,8 +127,10 @@ pub enum Source {
 /// What a policy gets when it asks for a fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FactAnswer {
-    /// The whole subject as JSON text without blanks: that of a large cluster is seven times smaller so than as values.
+    /// JSON text without blanks: that of a large cluster is seven times smaller so than as values.
     Json(String),
+    /// It is known, and has no such field.
+    Nothing,
     /// It is not known, and why.
     Unknown(String),
     /// There is no subject of that name.
@@ -151,6 +154,16 @@ macro_rules! subjects {
             $($(#[$doc])* pub $field: Subject<$type>,)*
         }
 
+        #[cfg(test)]
+        impl Facts {
+            /// Facts in which every subject is known and empty.
+            fn empty() -> Self {
+                let mut facts = Self::unknown(Source::Offline, jiff::Timestamp::UNIX_EPOCH, "");
+                $(facts.$field.value = Known::Known(Default::default());)*
+                facts
+            }
+        }
+
         /// Names of all subjects, as policies declare them.
         pub const NAMES: &[&str] = &[$($name),*];
 
@@ -166,17 +179,19 @@ macro_rules! subjects {
                 }
             }
 
-            /// The subject called `name`, as policies see it.
-            pub fn answer(&self, name: &str) -> FactAnswer {
-                match name {
-                    $($name => match &self.$field.value {
-                        Known::Known(value) => match serde_json::to_string(value) {
-                            Ok(json) => FactAnswer::Json(json),
-                            Err(error) => FactAnswer::Unknown(format!("cannot be written as JSON: {error}")),
-                        },
-                        Known::Unknown(reason) => FactAnswer::Unknown(reason.clone()),
+            /// The subject called `name`, as policies see it: the whole, or a field of it, which costs nothing of the others.
+            pub fn answer(&self, name: &str, field: Option<&str>) -> FactAnswer {
+                let written = match name {
+                    $($name => match (&self.$field.value, field) {
+                        (Known::Known(value), None) => serde_json::to_string(value).map(Some),
+                        (Known::Known(value), Some(field)) => member::member(value, field),
+                        (Known::Unknown(reason), _) => return FactAnswer::Unknown(reason.clone()),
                     },)*
-                    _ => FactAnswer::NoSuchFact,
+                    _ => return FactAnswer::NoSuchFact,
+                };
+                match written {
+                    Ok(json) => json.map_or(FactAnswer::Nothing, FactAnswer::Json),
+                    Err(error) => FactAnswer::Unknown(format!("cannot be written as JSON: {error}")),
                 }
             }
 
@@ -231,4 +246,24 @@ subjects! {
     node_os: node_os::NodeOs = "node-os";
     /// What is asked for: the target, and what the plan will change itself.
     intent: intent::Intent = "intent";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_of_a_subject_is_what_it_is_in_the_whole() {
+        let facts = Facts::empty();
+        for name in NAMES {
+            let FactAnswer::Json(whole) = facts.answer(name, None) else { panic!("{name}") };
+            let whole: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&whole).unwrap();
+            assert!(!whole.is_empty(), "{name}");
+            for (field, value) in whole {
+                assert_eq!(facts.answer(name, Some(&field)), FactAnswer::Json(value.to_string()), "{name}/{field}");
+            }
+            assert_eq!(facts.answer(name, Some("-")), FactAnswer::Nothing, "{name}");
+        }
+        assert_eq!(facts.answer("none", Some("-")), FactAnswer::NoSuchFact);
+    }
 }

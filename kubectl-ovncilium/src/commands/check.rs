@@ -1,5 +1,7 @@
 //! `check`: judge a cluster, a snapshot or manifests by the policies. Writes nothing.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use ovncilium_core::ExitCode;
 use ovncilium_core::facts::intent::Action;
@@ -40,6 +42,7 @@ pub fn run(args: &Check, connection: &Connection) -> Result<ExitCode, Failure> {
     // What cannot be chosen stays open, and the policy that needs it says so.
     let pool = migrate::cluster_pool(&facts, &args.chart.cluster_pool).unwrap_or_default();
     facts::set_intent(&mut facts, Action::Check, version, &pool, now);
+    let facts = Arc::new(facts);
     let is_script = |(name, content): &(String, Vec<u8>)| manifests::File { name, content }.is_script();
     let texts: Vec<_> = texts.into_iter().filter(|text| !is_script(text)).collect();
     let report = if texts.is_empty() {

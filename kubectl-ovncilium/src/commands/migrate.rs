@@ -272,7 +272,7 @@ fn carry_out(
         let pool = &plan.settings.cluster_pool;
         let now = Timestamp::now();
         facts::set_intent(&mut facts, Action::Migrate, Some(plan.settings.chart.version.clone()), pool, now);
-        opinion(&policies::judge(catalog, &facts, now))
+        opinion(&policies::judge(catalog, &facts.into(), now))
     };
     let ended = run.carry_out(&mut gate, &mut tell)?;
     finish(&ended, clock.stopped_by(), "migrate")

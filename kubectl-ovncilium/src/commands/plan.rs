@@ -1,5 +1,7 @@
 //! `plan`: what a migration would do. Writes nothing to the cluster.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use ovncilium_cluster::KubeCluster;
 use ovncilium_core::facts::intent::Action;
@@ -61,7 +63,7 @@ pub fn run(args: &PlanArgs, connection: &Connection) -> Result<ExitCode, Failure
 /// What judging and planning gave.
 pub struct Made {
     /// The facts, with the intent of this plan.
-    pub facts: ovncilium_core::facts::Facts,
+    pub facts: Arc<ovncilium_core::facts::Facts>,
     /// What the policies said.
     pub evaluation: Evaluation,
     /// The plan or why there is none.
@@ -94,6 +96,7 @@ pub fn make(
     let settings = migrate::settings(&facts, &reference, &choices);
     let pool = settings.as_ref().map(|s| s.cluster_pool.clone()).unwrap_or_else(|_| choices.cluster_pool.clone());
     facts::set_intent(&mut facts, Action::Migrate, Some(reference.version.clone()), &pool, now);
+    let facts = Arc::new(facts);
     let evaluation = policies::judge(catalog, &facts, now);
     let plan = match settings {
         Err(error) => Err(error),

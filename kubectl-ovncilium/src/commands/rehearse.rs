@@ -54,7 +54,7 @@ pub fn run(args: &Migrate) -> Result<ExitCode, Failure> {
         let mut facts = collect().map_err(|failure| failure.message)?;
         let version = Some(plan.settings.chart.version.clone());
         facts::set_intent(&mut facts, Action::Migrate, version, &plan.settings.cluster_pool, world.clock.now());
-        opinion(&policies::judge(&catalog, &facts, world.clock.now()))
+        opinion(&policies::judge(&catalog, &facts.into(), world.clock.now()))
     };
     let ended = run.carry_out(&mut gate, &mut tell)?;
     if ended != Ended::Done {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -168,7 +169,7 @@ fn read_directory(directory: &Path) -> Result<BTreeMap<String, Bytes>, Failure> 
 }
 
 /// Have all modules judge.
-pub fn judge(catalog: &Catalog, facts: &Facts, now: Timestamp) -> Evaluation {
+pub fn judge(catalog: &Catalog, facts: &Arc<Facts>, now: Timestamp) -> Evaluation {
     evaluate(catalog, facts, None, &EvaluateOptions::at(now))
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ovncilium_core::facts::{Facts, Source};
 use ovncilium_core::policy::{Evaluation, Severity, Verdict};
@@ -80,7 +81,7 @@ fn judged(render: &Render, dialect: &str, stream: &[u8]) -> Vec<String> {
 fn evaluated(stream: &[u8]) -> Evaluation {
     let facts = Facts::unknown(Source::Offline, now(), "documents only (--offline)");
     let kept = RefCell::new(Evaluation::default());
-    let ask = |facts: &Facts, stream: &ovncilium_core::render::Stream| {
+    let ask = |facts: &Arc<Facts>, stream: &ovncilium_core::render::Stream| {
         let evaluation = evaluate(catalog(), facts, Some(stream), &EvaluateOptions::at(now()));
         kept.replace(evaluation.clone());
         evaluation

@@ -25,7 +25,7 @@ pub(crate) fn catalog() -> &'static Catalog {
 /// Asks every built-in policy; no fault is expected.
 pub(crate) fn ask(facts: &Facts, stream: Option<&Stream>) -> Evaluation {
     let documents = stream.map(|stream| stream as &dyn DocumentSource);
-    let evaluation = evaluate(catalog(), facts, documents, &EvaluateOptions::at(now()));
+    let evaluation = evaluate(catalog(), &facts.clone().into(), documents, &EvaluateOptions::at(now()));
     assert_eq!(evaluation.faults, [], "no module is at fault");
     evaluation
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use ovncilium_core::Digest;
-use ovncilium_core::facts::{FactAnswer, Facts, Known, NAMES, Source};
+use ovncilium_core::facts::{Facts, Known, Source};
 use ovncilium_core::policy::{Evaluation, FaultKind, Finding, ModuleRun, Verdict};
 
 use crate::answer::{Collector, Info, overlap, touched};
@@ -13,7 +13,8 @@ use crate::bindings::ovncilium::policy::types::Scope;
 use crate::catalog::{BUILTINS, Catalog, Entry};
 use crate::documents::{self, DocumentSource};
 use crate::engine;
-use crate::guest::{DocumentValue, FactValue};
+use crate::facts::SharedFacts;
+use crate::guest::DocumentValue;
 use crate::limits::Limits;
 use crate::session::Session;
 use crate::trouble::Trouble;
@@ -46,7 +47,7 @@ impl EvaluateOptions<'_> {
 /// Never fails: a module that could not judge is among the faults, a fact that could not be had among the findings.
 pub fn evaluate(
     catalog: &Catalog,
-    facts: &Facts,
+    facts: &Arc<Facts>,
     documents: Option<&dyn DocumentSource>,
     options: &EvaluateOptions<'_>,
 ) -> Evaluation {
@@ -58,7 +59,8 @@ pub fn evaluate(
         asked.extend(["document", "stream"]);
     }
     let wanted: Vec<&Entry> = catalog.entries.iter().filter(|entry| entry.may_want(&asked)).collect();
-    let mut run = Run { facts, documents, options, asked, answers: BTreeMap::new(), values: BTreeMap::new() };
+    let shared = SharedFacts::new(facts);
+    let mut run = Run { facts, shared, documents, options, asked, values: BTreeMap::new() };
     let mut evaluation = Evaluation::default();
     let mut rules = Vec::new();
     for entry in wanted {
@@ -128,10 +130,10 @@ struct Judged {
 /// One evaluation: facts and documents as JSON are made once and shared by the modules.
 struct Run<'a> {
     facts: &'a Facts,
+    shared: SharedFacts,
     documents: Option<&'a dyn DocumentSource>,
     options: &'a EvaluateOptions<'a>,
     asked: Vec<&'static str>,
-    answers: BTreeMap<String, FactValue>,
     values: BTreeMap<u32, Result<Arc<serde_json::Value>, String>>,
 }
 
@@ -149,9 +151,8 @@ impl Run<'_> {
         }
         let wanted = |scope: &str| self.asked.contains(&scope) && info.scopes.contains(scope);
         let scopes = [wanted("cluster"), wanted("node"), wanted("document"), wanted("stream")];
-        let facts = info.facts.iter().map(|name| (name.clone(), self.fact(name))).collect();
         let (documents, selected) = self.documents(info);
-        let answer = session.configure(&entry.settings, facts, Arc::new(documents));
+        let answer = session.configure(&entry.settings, self.shared.clone(), &info.facts, Arc::new(documents));
         self.log(&info.id, &mut session);
         answer?;
         if scopes.iter().all(|wanted| !wanted) {
@@ -198,22 +199,6 @@ impl Run<'_> {
         if let Some(sink) = self.options.log {
             session.log().iter().for_each(|(level, line)| sink(policy, level, line));
         }
-    }
-
-    /// A fact as JSON, made once.
-    fn fact(&mut self, name: &str) -> FactValue {
-        if let Some(value) = self.answers.get(name) {
-            return value.clone();
-        }
-        let value = match self.facts.answer(name) {
-            FactAnswer::Json(json) => FactValue::Known(Arc::new(json)),
-            FactAnswer::Unknown(why) => FactValue::Unknown(why),
-            FactAnswer::NoSuchFact => {
-                FactValue::Unknown(format!("this version has no fact `{name}`; it has {}", NAMES.join(", ")))
-            }
-        };
-        self.answers.insert(name.to_owned(), value.clone());
-        value
     }
 
     /// The stream as this module may read it, and the indices of the documents it selects.

@@ -1,28 +1,20 @@
 //! What a module may ask, and the limits that hold it.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
 use wasmtime::ResourceLimiter;
 
 use crate::bindings::ovncilium::policy::{host, types};
+use crate::facts::SharedFacts;
 use crate::limits::Limits;
-use crate::pointer;
 use crate::trouble::Stopped;
 
 /// Most lines of log kept of one run, and most bytes of one.
 const LOG_LINES: usize = 256;
 const LOG_BYTES: usize = 1024;
-
-/// A fact as a module gets it.
-#[derive(Debug, Clone)]
-pub(crate) enum FactValue {
-    /// JSON text.
-    Known(Arc<String>),
-    Unknown(String),
-}
 
 /// A document as a module gets it.
 #[derive(Debug, Clone)]
@@ -38,8 +30,10 @@ pub(crate) struct DocumentValue {
 /// State of one store: what the module may ask, what it has used, what it did wrong.
 pub(crate) struct Guest {
     pub(crate) limits: Limits,
-    /// Answers to the facts the module declared.
-    pub(crate) facts: BTreeMap<String, FactValue>,
+    /// The facts, none before the module is configured.
+    pub(crate) facts: Option<SharedFacts>,
+    /// Those that the module declared.
+    pub(crate) declared: BTreeSet<String>,
     /// The stream.
     pub(crate) documents: Arc<Vec<DocumentValue>>,
     /// Whether the host may be asked at all; not while the module describes itself.
@@ -56,7 +50,8 @@ impl Guest {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            facts: BTreeMap::new(),
+            facts: None,
+            declared: BTreeSet::new(),
             documents: Arc::default(),
             open: false,
             undeclared: None,
@@ -110,14 +105,19 @@ impl host::Host for Guest {
     }
 
     fn fact(&mut self, name: String, pointer: String) -> wasmtime::Result<Result<Option<String>, types::FactError>> {
-        let value = match self.facts.get(&name) {
-            _ if !self.open => return Ok(Err(self.refuse(format!("fact `{name}` while describing itself")))),
-            None => return Ok(Err(self.refuse(format!("fact `{name}`")))),
-            Some(FactValue::Unknown(why)) => return Ok(Err(types::FactError::Unknown(why.clone()))),
-            Some(FactValue::Known(_)) if !is_pointer(&pointer) => return Ok(Err(no_pointer(&pointer))),
-            Some(FactValue::Known(value)) => Arc::clone(value),
+        if !self.open {
+            return Ok(Err(self.refuse(format!("fact `{name}` while describing itself"))));
+        }
+        let Some(facts) = self.facts.as_ref().filter(|_| self.declared.contains(&name)) else {
+            return Ok(Err(self.refuse(format!("fact `{name}`"))));
         };
-        self.answer_text(pointer::at(&value, &pointer).map(Cow::Borrowed))
+        // Whether it is known is told before whether the question makes sense.
+        let asked = if is_pointer(&pointer) { pointer.as_str() } else { "/" };
+        match facts.at(&name, asked) {
+            Err(why) => Ok(Err(types::FactError::Unknown(why))),
+            Ok(_) if !is_pointer(&pointer) => Ok(Err(no_pointer(&pointer))),
+            Ok(text) => self.answer_text(text.as_deref().map(Cow::Borrowed)),
+        }
     }
 
     fn document(&mut self, index: u32, pointer: String) -> wasmtime::Result<Result<Option<String>, types::FactError>> {

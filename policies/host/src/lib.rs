@@ -14,7 +14,7 @@
 //! use ovncilium_policy_host::{Catalog, CompiledCache, EvaluateOptions, evaluate};
 //!
 //! let catalog = Catalog::builtin().with_cache(CompiledCache::from_env());
-//! let evaluation = evaluate(&catalog, &facts, None, &EvaluateOptions::at(jiff::Timestamp::UNIX_EPOCH));
+//! let evaluation = evaluate(&catalog, &facts.into(), None, &EvaluateOptions::at(jiff::Timestamp::UNIX_EPOCH));
 //! println!("{:?}", evaluation.gate());
 //! # Ok(()) }
 //! ```
@@ -27,6 +27,7 @@ pub mod config;
 mod documents;
 mod engine;
 pub mod evaluate;
+mod facts;
 mod guest;
 mod limits;
 mod module;

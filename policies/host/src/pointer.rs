@@ -11,7 +11,7 @@ pub(crate) fn at<'t>(text: &'t str, pointer: &str) -> Option<&'t str> {
     if pointer.is_empty() {
         return Some(text);
     }
-    let steps = pointer.strip_prefix('/')?.split('/').map(|step| step.replace("~1", "/").replace("~0", "~"));
+    let steps = pointer.strip_prefix('/')?.split('/').map(unescaped);
     steps.into_iter().try_fold(text, |here, step| {
         let mut found = None;
         let mut parser = serde_json::Deserializer::from_str(here);
@@ -19,6 +19,11 @@ pub(crate) fn at<'t>(text: &'t str, pointer: &str) -> Option<&'t str> {
         let _left = parser.deserialize_any(Step { wanted: &step, found: &mut found });
         found
     })
+}
+
+/// A step as the key or index it means.
+pub(crate) fn unescaped(step: &str) -> String {
+    step.replace("~1", "/").replace("~0", "~")
 }
 
 /// One step: a key of an object or an index of an array.

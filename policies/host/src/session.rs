@@ -1,6 +1,5 @@
 //! One module in one fresh store: described, configured, asked.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ovncilium_core::policy::FaultKind;
@@ -12,7 +11,8 @@ use crate::bindings::exports::ovncilium::policy::policy::Finding;
 use crate::bindings::ovncilium::policy::types::Scope;
 use crate::bindings::{PolicyModule, PolicyModulePre};
 use crate::engine;
-use crate::guest::{DocumentValue, FactValue, Guest};
+use crate::facts::SharedFacts;
+use crate::guest::{DocumentValue, Guest};
 use crate::limits::Limits;
 use crate::trouble::{self, Trouble};
 
@@ -59,11 +59,13 @@ impl Session {
     pub(crate) fn configure(
         &mut self,
         settings: &Value,
-        facts: BTreeMap<String, FactValue>,
+        facts: SharedFacts,
+        declared: &[String],
         documents: Arc<Vec<DocumentValue>>,
     ) -> Result<(), Trouble> {
         let guest = self.store.data_mut();
-        guest.facts = facts;
+        guest.facts = Some(facts);
+        guest.declared = declared.iter().cloned().collect();
         guest.documents = documents;
         guest.open = true;
         let answer = self.module.ovncilium_policy_policy().call_configure(&mut self.store, &settings.to_string());

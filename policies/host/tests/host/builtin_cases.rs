@@ -66,7 +66,7 @@ fn judge(catalog: &Catalog, id: &str, case: &Case) -> Option<String> {
         facts.source = Source::Offline;
     }
     let stream = documents.as_ref().map(|documents| documents as &dyn DocumentSource);
-    let evaluation = evaluate(catalog, &facts, stream, &EvaluateOptions::at(now()));
+    let evaluation = evaluate(catalog, &facts.into(), stream, &EvaluateOptions::at(now()));
     if let Some(fault) = evaluation.faults.iter().find(|fault| fault.policy == id) {
         return Some(fault.to_string());
     }

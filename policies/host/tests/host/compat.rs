@@ -18,7 +18,7 @@ fn verdict(policy: &str, rule: &str, known: &[(&str, Value)], documents: Option<
         known.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     let stream = documents.map(Values);
     let stream = stream.as_ref().map(|documents| documents as &dyn DocumentSource);
-    let evaluation = evaluate(&only, &facts(&known), stream, &EvaluateOptions::at(now()));
+    let evaluation = evaluate(&only, &facts(&known).into(), stream, &EvaluateOptions::at(now()));
     assert!(!evaluation.faults.iter().any(|fault| fault.policy == policy), "{:?}", evaluation.faults);
     evaluation.findings.iter().find(|finding| finding.rule.as_str() == rule).map(|finding| finding.verdict)
 }

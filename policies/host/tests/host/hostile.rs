@@ -37,7 +37,7 @@ fn each_way_to_misbehave_is_its_own_fault() {
         // Little fuel and much time: on a busy machine too it is the fuel that ends.
         let limits = Limits { fuel: 100_000_000, time: Duration::from_secs(120), ..Limits::default() };
         let options = EvaluateOptions { limits, ..EvaluateOptions::at(now()) };
-        let evaluation = evaluate(&catalog(name), &no_facts(), None, &options);
+        let evaluation = evaluate(&catalog(name), &no_facts().into(), None, &options);
         assert_eq!(evaluation.findings, [], "{name}");
         assert_eq!(evaluation.gate(), Gate::CouldNotJudge, "{name}");
         let fault = &evaluation.faults[0];
@@ -52,7 +52,7 @@ fn each_way_to_misbehave_is_its_own_fault() {
 fn time_stops_what_fuel_does_not() {
     let limits = Limits { fuel: u64::MAX / 2, time: Duration::from_millis(200), ..Limits::default() };
     let options = EvaluateOptions { limits, ..EvaluateOptions::at(now()) };
-    let evaluation = evaluate(&catalog("loop"), &no_facts(), None, &options);
+    let evaluation = evaluate(&catalog("loop"), &no_facts().into(), None, &options);
     assert_eq!(evaluation.faults[0].kind, FaultKind::Budget);
     assert!(evaluation.faults[0].message.contains("its time"), "{}", evaluation.faults[0].message);
 }

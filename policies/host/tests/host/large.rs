@@ -78,7 +78,8 @@ fn no_built_in_policy_asks_for_more_than_may_cross_at_once() {
     let facts = large();
     let whole = serde_json::to_string(&facts.workloads.value).unwrap().len();
     assert!(whole > 8 << 20, "{whole} bytes of pods would cross as they are: this test proves nothing");
-    let evaluation = evaluate(&builtin(), &facts, Some(&stream as &dyn DocumentSource), &EvaluateOptions::at(now()));
+    let evaluation =
+        evaluate(&builtin(), &facts.into(), Some(&stream as &dyn DocumentSource), &EvaluateOptions::at(now()));
     assert!(evaluation.faults.is_empty(), "{:?}", evaluation.faults);
     let large = |text: &str| text.contains("too many to be judged");
     let refused: Vec<_> = evaluation.findings.iter().filter(|finding| large(&finding.message)).collect();

@@ -14,7 +14,7 @@ fn judge(modules: &[(&str, Vec<u8>, bool)]) -> Evaluation {
     let catalog = Catalog::empty().with_config(PolicyConfig::parse("org.yaml", &text, load).unwrap());
     let documents = Values(vec![json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}})]);
     let facts = Facts::unknown(Source::Offline, now(), "offline");
-    evaluate(&catalog, &facts, Some(&documents as &dyn DocumentSource), &EvaluateOptions::at(now()))
+    evaluate(&catalog, &facts.into(), Some(&documents as &dyn DocumentSource), &EvaluateOptions::at(now()))
 }
 
 #[test]

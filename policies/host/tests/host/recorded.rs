@@ -20,7 +20,8 @@ fn recorded() -> Option<PathBuf> {
 fn failed(catalog: &Catalog, file: &Path) -> (Gate, Vec<String>) {
     let stream = Stream::parse(&std::fs::read(file).unwrap()).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
     let facts = Facts::unknown(Source::Offline, now(), "documents are judged by themselves");
-    let evaluation = evaluate(catalog, &facts, Some(&stream as &dyn DocumentSource), &EvaluateOptions::at(now()));
+    let evaluation =
+        evaluate(catalog, &facts.into(), Some(&stream as &dyn DocumentSource), &EvaluateOptions::at(now()));
     assert_eq!(evaluation.faults, [], "{}", file.display());
     let asked: Vec<&str> = evaluation.modules.iter().map(|module| module.policy.as_str()).collect();
     assert_eq!(asked, ["chart-chaining", "l7-policy-void"], "offline only those that read streams are asked");

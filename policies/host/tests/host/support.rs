@@ -170,7 +170,7 @@ pub(crate) fn builtin() -> Catalog {
 
 /// Evaluates with nothing known.
 pub(crate) fn run(catalog: &Catalog) -> Evaluation {
-    evaluate(catalog, &no_facts(), None, &EvaluateOptions::at(now()))
+    evaluate(catalog, &no_facts().into(), None, &EvaluateOptions::at(now()))
 }
 
 /// The one fault of a catalog that must have just one.
