@@ -40,7 +40,7 @@ const fn v(major: u64, minor: u64) -> Version {
 pub const FLAGS: &[HelmFlag] = &[
     HelmFlag { flag: "--atomic", since: v(3, 0), until: None, meaning: "not used: a run goes on, it does not fall back; 4 calls it --rollback-on-failure",
         source: "help of 3.19.0, 4.3.1" },
-    HelmFlag { flag: "--dry-run=server", since: v(3, 13), until: None, meaning: "renders with `lookup` and asks the server; used in tests and documents",
+    HelmFlag { flag: "--dry-run=server", since: v(3, 13), until: None, meaning: "renders with `lookup` and asks the server; compared before an upgrade of a release",
         source: "pkg/action/install.go@v3.13.0" },
     HelmFlag { flag: "--force-conflicts", since: v(4, 0), until: None, meaning: "our values win over fields that others own", source: "help of 4.3.1" },
     HelmFlag { flag: "--post-renderer EXECUTABLE", since: v(3, 1), until: Some(v(4, 0)), meaning: "a program on PATH or a path",

@@ -92,6 +92,7 @@ fn template(name: &str) -> Value {
             network_policies: vec![],
             ipv6_pods: vec![],
             other_interfaces: vec![workloads::OtherInterface::default()],
+            strategies_unknown: None,
             unmanaged: None,
         }),
         "tools" => json(tools::Tools { helm: Some(tools::Helm::default()) }),
