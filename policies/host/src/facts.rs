@@ -10,11 +10,14 @@ use crate::pointer;
 /// An answer in JSON, nothing, or why it is not known.
 pub(crate) type Answer = Result<Option<Arc<str>>, String>;
 
-/// The facts of a run, and what of them was written so far: by name, and field if it is not the whole.
+/// Answers by the fact's name, and the field if it is not the whole.
+type Written = BTreeMap<(String, Option<String>), Answer>;
+
+/// The facts of a run, and what of them was written so far.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedFacts {
     facts: Arc<Facts>,
-    written: Arc<Mutex<BTreeMap<(String, Option<String>), Answer>>>,
+    written: Arc<Mutex<Written>>,
 }
 
 impl SharedFacts {
