@@ -54,14 +54,21 @@ impl Fixture {
     pub fn apply(&self, api: &Api) -> Result<()> {
         let definitions = KUBE_OVN_KINDS.map(|(plural, kind)| definition(plural, kind));
         create_all(api, &definitions)?;
-        wait::until("the API of kubeovn.io is served", Duration::from_secs(30), || {
-            let known = Resources::discover(api)?;
-            let missing = KUBE_OVN_KINDS.iter().find(|(_, kind)| known.find("kubeovn.io/v1", kind).is_err());
-            Ok(missing.map_or(Seen::Ready(()), |(plural, _)| Seen::NotYet(format!("no {plural}"))))
-        })?;
+        kube_ovn_is_served(api)?;
         nodes::create(api, &self.nodes)?;
         let (file, text) = self.kube_ovn_manifest()?;
         create_all(api, &documents(&file, &text)?)?;
+        create_all(api, &documents(Path::new("fixtures/cluster.yaml"), CLUSTER)?)
+    }
+
+    /// The same with a Kube-OVN that `install` brings, its definitions included, once the nodes are there.
+    ///
+    /// # Errors
+    /// As [`Self::apply`], and those of `install`.
+    pub(crate) fn apply_around(&self, api: &Api, install: impl FnOnce() -> Result<()>) -> Result<()> {
+        nodes::create(api, &self.nodes)?;
+        install()?;
+        kube_ovn_is_served(api)?;
         create_all(api, &documents(Path::new("fixtures/cluster.yaml"), CLUSTER)?)
     }
 
@@ -77,6 +84,14 @@ impl Fixture {
         }
         Ok((PathBuf::from("fixtures/kube-ovn.yaml"), OWN_KUBE_OVN.to_owned()))
     }
+}
+
+fn kube_ovn_is_served(api: &Api) -> Result<()> {
+    wait::until("the API of kubeovn.io is served", Duration::from_secs(30), || {
+        let known = Resources::discover(api)?;
+        let missing = KUBE_OVN_KINDS.iter().find(|(_, kind)| known.find("kubeovn.io/v1", kind).is_err());
+        Ok(missing.map_or(Seen::Ready(()), |(plural, _)| Seen::NotYet(format!("no {plural}"))))
+    })
 }
 
 /// The directory of recorded material (manifests, charts): `$OVNCILIUM_SHARED`, or `../shared` beside the repository; often neither.

@@ -88,6 +88,14 @@ const SOURCES: [Source; 4] = [
     },
 ];
 
+/// The module of Kube-OVN in Go's cache; downloaded where it is not there.
+///
+/// # Errors
+/// As [`Published::source`].
+pub(crate) fn kube_ovn_module() -> Result<PathBuf> {
+    SOURCES[0].published.source(&tools::go_program()?)
+}
+
 /// The built programs and the modules whose scripts, charts and BPF sources are read in place.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Programs {

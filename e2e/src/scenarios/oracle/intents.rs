@@ -83,7 +83,8 @@ fn homes(audit: &Audit) -> BTreeMap<String, String> {
 fn announced(change: &Event, open: &Open, homes: &BTreeMap<String, String>) -> Result<(), String> {
     let object = name(change);
     if change.user_agent.contains("Helm/") {
-        return any(open, "cluster", &|entry| is(entry, "set-release") || is(entry, "remove-release"));
+        let steps = ["set-release", "remove-release", "set-release-flags"];
+        return any(open, "cluster", &|entry| steps.iter().any(|step| is(entry, step)));
     }
     match (change.resource.as_str(), change.subresource.as_str(), change.verb.as_str()) {
         ("pods", "eviction", "create") => {

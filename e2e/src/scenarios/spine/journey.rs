@@ -22,7 +22,7 @@ use crate::{
 /// On a loaded machine.
 const RUN: Duration = Duration::from_secs(600);
 /// How long controllers may take to remove what was deleted.
-const STILL: Duration = Duration::from_secs(90);
+pub(super) const STILL: Duration = Duration::from_secs(90);
 
 /// Where the parts of the log end.
 #[derive(Default)]
@@ -94,7 +94,7 @@ pub(super) fn play(stage: &Stage<'_>, (helm, published, own): (Helm, &str, &str)
 }
 
 /// The list of writes that `plan -o json` shows.
-fn listed(shown: &serde_json::Value) -> Result<Vec<Write>> {
+pub(super) fn listed(shown: &serde_json::Value) -> Result<Vec<Write>> {
     let list = shown.pointer("/plan/writes").or_else(|| shown.get("writes")).cloned().unwrap_or_default();
     let writes: Vec<Write> = serde_json::from_value(list).map_err(Error::json("the writes of plan -o json"))?;
     expect(writes.len() > 10, || format!("only {} writes are listed", writes.len()))?;

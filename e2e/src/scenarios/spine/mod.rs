@@ -1,7 +1,7 @@
 //! The main job on a real control plane: check, plan, migrate, go back; killed, hindered, and judged by the audit log.
 //!
 //! Reading order: [`crate::program`] is the real binary, [`town`] a cluster at work, [`journey`] the whole way with one helm,
-//! [`super::oracle`] what proves it, [`kills`] the same way with the power going off, [`halfway`]
+//! [`super::oracle`] what proves it, [`kills`] the same way with the power going off, [`owner`] a Kube-OVN that Helm owns, [`halfway`]
 //! ways back and stops in the middle, [`refusals`] what must not even begin, [`modules`] foreign
 //! policies, [`gate`] and [`recorded`] the post-renderer. The stories run side by side, each on a control plane of its own,
 //! since most of the time is waiting. `OVNCILIUM_SPINE=kills,helm3` plays only these.
@@ -12,6 +12,7 @@ mod halfway;
 mod journey;
 mod kills;
 mod modules;
+mod owner;
 mod recorded;
 mod refusals;
 mod teller;
@@ -47,9 +48,11 @@ struct Stage<'a> {
 /// One story: its name, and how it is played.
 type Story = (&'static str, fn(&Stage<'_>, &Teller));
 
-const STORIES: [Story; 6] = [
+const STORIES: [Story; 8] = [
     ("helm3", |stage, tell| journey::play(stage, JOURNEYS[0], tell)),
     ("helm4", |stage, tell| journey::play(stage, JOURNEYS[1], tell)),
+    ("owner3", |stage, tell| owner::play(stage, Helm::Three, tell)),
+    ("owner4", |stage, tell| owner::play(stage, Helm::Four, tell)),
     ("kills", kills::play),
     ("halfway", halfway::play),
     ("refusals", refusals::play),

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use serde_json::Value;
 
 use super::super::oracle::OPERATOR;
-use super::program::{Output, Program};
+use super::{
+    Stage,
+    program::{Helm, Output, Program},
+};
 use crate::{
     api::Api,
     audit::Audit,
@@ -15,9 +18,12 @@ use crate::{
     nodes::NodeSpec,
     players::{self, Players},
     tools::Tools,
+    users::Access,
     verdict::expect,
 };
 
+/// Who installs and upgrades Kube-OVN where Helm owns it.
+pub(super) const KEEPER: &str = "keeper";
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// The parts are dropped in this order: the actors before the servers they talk to.
@@ -33,6 +39,24 @@ impl Town {
     /// Any error of its parts.
     pub(super) fn start(tools: &Tools, nodes: usize, seed: u64) -> Result<Self> {
         Self::people(ControlPlane::start(tools, &Options::default())?, nodes, seed)
+    }
+
+    /// Starts it with Kube-OVN installed from a chart by a real helm, as the user [`KEEPER`] with these arguments.
+    ///
+    /// # Errors
+    /// Any error of its parts.
+    pub(super) fn by_helm(stage: &Stage<'_>, helm: Helm, nodes: usize, seed: u64, install: &[&str]) -> Result<Self> {
+        let mut options = Options::default();
+        options.users.push((KEEPER.to_owned(), Access::ClusterAdmin));
+        let plane = ControlPlane::start(stage.tools, &options)?;
+        let fixture = Fixture { nodes: NodeSpec::fleet(nodes), ..Fixture::default() };
+        fixture.apply_around(plane.api(), || {
+            let call = stage.program.plain_helm(helm, install).env("KUBECONFIG", plane.kubeconfig(KEEPER)?);
+            call.within(LIMIT).run()?.ended_with(&[0]).map(drop)
+        })?;
+        let players = Players::start(plane.api_as("actors")?, seed)?;
+        players::await_all_ready(plane.api(), LIMIT)?;
+        Ok(Self { players, plane })
     }
 
     /// Fills an empty control plane.
