@@ -14,6 +14,7 @@ use ovncilium_core::plan::action::{CHAINED_LABEL, Chain};
 use ovncilium_core::plan::lint::{lint, stale};
 use ovncilium_core::plan::migrate::{Choices, NoPlan, migrate};
 use ovncilium_core::plan::rollback::rollback;
+use ovncilium_core::plan::start::Start;
 use ovncilium_core::plan::{Action, ChartRef, Kind, ObjectRef, Plan};
 
 fn now() -> Timestamp {
@@ -194,7 +195,7 @@ fn nothing_is_planned_from_what_is_unknown_or_not_ours() {
         let installation = Some(cilium::Installation { daemonset: "cilium".into(), ..cilium::Installation::default() });
         f.cilium = Subject::known(cilium::Cilium { installation, ..cilium::Cilium::default() }, now());
     };
-    assert!(matches!(refused(&present), NoPlan::CiliumPresent { .. }));
+    assert!(matches!(refused(&present), NoPlan::NotClean { start: Start::Foreign { .. } }));
 }
 
 #[test]

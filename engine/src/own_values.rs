@@ -45,7 +45,7 @@ pub fn own_values(charts: &dyn Charts, settings: &Settings, kind: Kind) -> Resul
     let version = |error: ovncilium_core::compat::UnknownVersion| OwnValuesError::Version(error.to_string());
     let kept = || -> Result<Value, OwnValuesError> {
         let release = charts.release(&settings.release, &settings.release_namespace)?;
-        release.map_or(Ok(Value::Null), |release| own::without_ours(&release.values, settings).map_err(version))
+        release.map_or(Ok(Value::Null), |release| own::kept(&release.values, settings).map_err(version))
     };
     if kind == Kind::Rollback {
         return kept();

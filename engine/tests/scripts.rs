@@ -193,8 +193,12 @@ fn canary_answers_each_check_and_fails_with_the_first_that_does() {
 }
 
 #[test]
-fn cleanup_runs_the_tool_of_the_image_and_removes_our_retired_file() {
-    let conf = dir(&[("01-cilium.conflist.ovncilium-retired", "x"), ("01-kube-ovn.conflist", KUBE_OVN)]);
+fn cleanup_runs_the_tool_of_the_image_and_removes_what_was_retired() {
+    let conf = dir(&[
+        ("01-cilium.conflist.ovncilium-retired", "x"),
+        ("05-cilium.conflist.ovncilium-retired", "x"),
+        ("01-kube-ovn.conflist", KUBE_OVN),
+    ]);
     let tools = dir(&[]);
     let tool = |script: &str| {
         let file = tools.path().join("cilium-dbg");
@@ -211,6 +215,10 @@ fn cleanup_runs_the_tool_of_the_image_and_removes_our_retired_file() {
     let (code, text) = run(Task::Cleanup, conf.path(), &env);
     assert_eq!((code, Answer::parse(&text)), (0, Ok(vec![Answer::Cleaned])));
     assert!(!conf.path().join("01-cilium.conflist.ovncilium-retired").exists());
+    assert!(conf.path().join("05-cilium.conflist.ovncilium-retired").exists(), "nobody has named it");
+    let found = [env.as_slice(), &[("FOUND", "05-cilium.conflist")]].concat();
+    assert_eq!(run(Task::Cleanup, conf.path(), &found).0, 0);
+    assert!(!conf.path().join("05-cilium.conflist.ovncilium-retired").exists());
     assert!(conf.path().join("01-kube-ovn.conflist").exists());
 }
 

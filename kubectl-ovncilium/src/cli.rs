@@ -190,6 +190,10 @@ pub struct Choose {
     /// Leave this pod as it is although it will have no endpoint; may be repeated
     #[arg(long, value_name = "NAMESPACE/POD", value_parser = pod)]
     pub leave: Vec<String>,
+    /// Take over the Cilium that is chained here already, after Kube-OVN's guide or by hand; reads every node (by a short-lived pod
+    /// on each), keeps the release's other values, and needs the chart of its version
+    #[arg(long, conflicts_with = "values")]
+    pub adopt: bool,
 }
 
 /// `check`.
@@ -237,7 +241,7 @@ pub struct Snapshot {
 #[derive(Debug, Args)]
 pub struct PlanArgs {
     /// Plan for this snapshot instead of a cluster
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "adopt")]
     pub facts: Option<PathBuf>,
     /// Write the plan to a file, for `migrate --plan`
     #[arg(long, value_name = "FILE")]

@@ -99,10 +99,11 @@ impl From<NoPlan> for Failure {
             NoPlan::NoPool(NoPool::Unreadable { .. }) => ExitCode::CouldNotJudge,
             NoPlan::Chart(_) | NoPlan::NoPool(_) => ExitCode::Usage,
             NoPlan::AlreadyChained => ExitCode::Done,
+            NoPlan::NotAdoptable(why) => why.exit_code(),
             NoPlan::NotAllowed { .. } => ExitCode::Refused,
             NoPlan::NotIpv4 { .. } => ExitCode::Denied,
             NoPlan::Release { .. }
-            | NoPlan::CiliumPresent { .. }
+            | NoPlan::NotClean { .. }
             | NoPlan::NodesNotReady { .. }
             | NoPlan::PodsWithoutOwner { .. } => ExitCode::Paused,
         };

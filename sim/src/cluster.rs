@@ -75,6 +75,16 @@ impl SimCluster {
         }
     }
 
+    /// The example after half of Kube-OVN's guide (see [`example::guide`]), its chained network called `network`.
+    ///
+    /// # Errors
+    /// As [`Self::example`].
+    pub fn half_guided(seed: u64, network: &str) -> Result<Self, ClusterError> {
+        let sim = Self::example(seed)?;
+        example::guide::follow(&sim, network)?;
+        Ok(sim)
+    }
+
     /// The engine's view of it.
     pub fn world(&self) -> World<'_> {
         World { cluster: self, charts: self, clock: self }

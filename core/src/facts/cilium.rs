@@ -48,6 +48,23 @@ pub struct Installation {
     pub config: BTreeMap<String, String>,
     /// Agents, by node.
     pub agents: Vec<Agent>,
+    /// The ConfigMap that its agents copy their CNI file from, when their pods mount one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conf_source: Option<ConfSource>,
+}
+
+/// A ConfigMap with a whole CNI configuration in it (`cni.configMap` of the chart).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfSource {
+    /// `namespace/name`.
+    pub config_map: String,
+    /// It is there, with the key that agents read; without it their pods do not start.
+    pub found: bool,
+    /// `name` of the network it describes; empty when it was not found or is no CNI configuration.
+    pub network: String,
+    /// `type` of its plugins in order; empty as well.
+    pub plugins: Vec<String>,
 }
 
 /// One agent pod.

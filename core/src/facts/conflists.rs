@@ -64,6 +64,23 @@ impl ConfDir {
 }
 
 impl ConfFile {
+    /// Whether a runtime loads files of this name.
+    pub fn is_loaded(&self) -> bool {
+        is_loaded(&self.name)
+    }
+
+    /// Whether it calls Cilium behind Kube-OVN.
+    pub fn chains_cilium(&self) -> bool {
+        let at = |wanted: &str| self.plugins.iter().position(|plugin| plugin == wanted);
+        at("kube-ovn").zip(at("cilium-cni")).is_some_and(|(kube_ovn, cilium)| kube_ovn < cilium)
+    }
+
+    /// Whether it calls Kube-OVN and no Cilium.
+    pub fn is_plain(&self) -> bool {
+        let has = |wanted: &str| self.plugins.iter().any(|plugin| plugin == wanted);
+        has("kube-ovn") && !has("cilium-cni")
+    }
+
     /// A file from its content: a network with `plugins`, or one plugin by itself. Content that is neither has no network.
     pub fn read(name: &str, sha256: &str, content: &[u8]) -> Self {
         let json: Value = serde_json::from_slice(content).unwrap_or_default();

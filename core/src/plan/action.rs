@@ -44,6 +44,8 @@ pub enum Chain {
     Plain,
     /// Kube-OVN's network with cilium-cni behind it.
     Chained,
+    /// What a takeover has found: the file that chained before, or Kube-OVN's own where there is none.
+    Found,
 }
 
 /// What a step does.
@@ -94,6 +96,8 @@ pub enum Action {
     },
     /// Take the chained file on the lane's node out of the runtime's sight.
     RetireConf,
+    /// Take the file that chained before a takeover out of the runtime's sight.
+    RetireFound,
     /// Have every old pod on the lane's node made again, by eviction under its budgets.
     Recycle {
         /// What the new pods will be.
@@ -150,6 +154,7 @@ impl Action {
             Self::ProveConf { .. } => "prove-conf",
             Self::Canary { .. } => "canary",
             Self::RetireConf => "retire-conf",
+            Self::RetireFound => "retire-found",
             Self::Recycle { .. } => "recycle",
             Self::AwaitCoverage => "await-coverage",
             Self::ReviewDrops => "review-drops",
@@ -204,9 +209,14 @@ impl fmt::Display for Action {
             Self::RestartAgent => f.write_str("restart Cilium's agent"),
             Self::ProveConf { chain: Chain::Chained } => f.write_str("prove that the chained configuration is loaded"),
             Self::ProveConf { chain: Chain::Plain } => f.write_str("prove that Kube-OVN's configuration is loaded"),
+            Self::ProveConf { chain: Chain::Found } => {
+                f.write_str("prove that the configuration that was found is loaded")
+            }
             Self::Canary { chain: Chain::Chained } => f.write_str("canary pod, chained"),
             Self::Canary { chain: Chain::Plain } => f.write_str("canary pod, not chained"),
+            Self::Canary { chain: Chain::Found } => f.write_str("canary pod, as the node was found"),
             Self::RetireConf => f.write_str("retire the chained configuration file"),
+            Self::RetireFound => f.write_str("retire the file that chained before"),
             Self::Recycle { .. } => f.write_str("recycle old pods"),
             Self::AwaitCoverage => f.write_str("every pod has its endpoint"),
             Self::ReviewDrops => f.write_str("review what enforcement would drop"),
@@ -245,5 +255,10 @@ pub enum Guard {
     ControllerFlags {
         /// Flags when the plan was made, in order.
         flags: Vec<String>,
+    },
+    /// The Helm release is at this revision, or the step has begun to change it.
+    Release {
+        /// Revision when the plan was made.
+        revision: u32,
     },
 }

@@ -104,10 +104,10 @@ pub(super) fn forward() -> Vec<Action> {
 
 /// Take a node's chain away and prove it; the agent stays.
 pub(super) fn back() -> Vec<Action> {
-    vec![
-        labels(&[(CHAINED_LABEL, None)]),
-        Action::RetireConf,
-        Action::ProveConf { chain: Chain::Plain },
-        Action::Canary { chain: Chain::Plain },
-    ]
+    back_to(Chain::Plain)
+}
+
+/// Take our file away from a node and prove what it loads then; the agent stays.
+pub(super) fn back_to(chain: Chain) -> Vec<Action> {
+    vec![labels(&[(CHAINED_LABEL, None)]), Action::RetireConf, Action::ProveConf { chain }, Action::Canary { chain }]
 }

@@ -29,6 +29,8 @@ struct Past {
     restarted: BTreeSet<String>,
     ovn_policy: bool,
     retired: BTreeSet<String>,
+    found_retired: BTreeSet<String>,
+    chained: BTreeSet<String>,
     unchained: BTreeSet<String>,
 }
 
@@ -41,7 +43,8 @@ pub fn stale(plan: &Plan, facts: &Facts) -> Vec<Broken> {
     let mut broken = Vec::new();
     for (_, node, step) in plan.steps() {
         let rule = match &step.guard {
-            Guard::Nothing => None,
+            // Only helm knows revisions; the engine asks it before the step.
+            Guard::Nothing | Guard::Release { .. } => None,
             Guard::NodeUid { uid: planned } => node.and_then(|node| match uid(node.as_str()) {
                 Some(Some(found)) if found == planned => None,
                 Some(Some(_)) => Some(format!("node {node} was made again since")),
@@ -86,11 +89,15 @@ fn takes_policy_back(plan: &Plan) -> bool {
     let was_on =
         flags::switches(&plan.settings.controller_flags_before).get("enable-np").is_some_and(|on| on != "false");
     let audits = plan.steps().any(|(_, _, step)| step.action == Action::RestartAgent);
-    was_on && audits
-        || plan.steps().any(|(_, _, step)| {
-            let flags = step.action.controller_flags();
-            flags.and_then(|flags| flags.get("enable-np")).is_some_and(|value| value != "false")
-        })
+    was_on && audits || turns_policy_on(plan)
+}
+
+/// Whether the plan turns Kube-OVN's network policy on.
+fn turns_policy_on(plan: &Plan) -> bool {
+    plan.steps().any(|(_, _, step)| {
+        let flags = step.action.controller_flags();
+        flags.and_then(|flags| flags.get("enable-np")).is_some_and(|value| value != "false")
+    })
 }
 
 fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static str> {
@@ -102,16 +109,19 @@ fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static 
     };
     must(past.ids.insert(step.id.0.clone()), "its id is not unique");
     let migrating = plan.kind == super::Kind::Migrate;
-    let handed_back = migrating || past.ovn_policy || !takes_policy_back(plan);
+    let takes_over = migrating && plan.settings.adopted.is_some();
+    // A takeover gives policy back for a while where Cilium does not enforce for every pod.
+    let gives_back = if takes_over { turns_policy_on(plan) } else { !migrating && takes_policy_back(plan) };
+    let handed_back = past.ovn_policy || !gives_back;
     match &step.action {
         Action::SetRelease { stage } => {
-            past.staged |= *stage == ReleaseStage::Staged;
+            // Agents run on every node of a cluster that is taken over: the affinity of the stage would chase them away.
+            must(!takes_over || *stage != ReleaseStage::Staged, "agents would leave nodes that they chain");
+            let first = if takes_over { ReleaseStage::Everywhere } else { ReleaseStage::Staged };
+            past.staged |= *stage == first;
             must(past.staged, "the release is not in audit mode first");
             must(handed_back, "Cilium audits again before OVN enforces");
-            must(
-                !migrating || *stage == ReleaseStage::Staged || past.covered,
-                "enforcement before every pod has its endpoint",
-            );
+            must(!migrating || *stage == first || past.covered, "enforcement before every pod has its endpoint");
         }
         Action::LabelNode { labels } => {
             let on = |label: &str| matches!(labels.get(label), Some(Some(_)));
@@ -129,10 +139,12 @@ fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static 
                 past.restarted.remove(node);
             }
             if on(CHAINED_LABEL) {
+                past.chained.insert(node.to_owned());
                 past.unchained.remove(node);
                 past.retired.remove(node);
             }
             if off(CHAINED_LABEL) {
+                past.chained.remove(node);
                 past.unchained.insert(node.to_owned());
             }
             let only_agent = off(AGENT_LABEL) && labels.len() == 1;
@@ -141,12 +153,23 @@ fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static 
                 migrating || !only_agent || past.recycled.contains(node),
                 "an agent goes before its pods are recycled",
             );
+            must(
+                migrating || !only_agent || found_file(plan).is_none() || past.found_retired.contains(node),
+                "an agent goes before the file that chained before is retired",
+            );
         }
         Action::RetireConf => {
             must(past.unchained.contains(node), "a file is retired while the label would write it again");
             past.retired.insert(node.to_owned());
         }
+        Action::RetireFound => {
+            must(found_file(plan).is_some(), "nothing was found that chained before");
+            let ours = if migrating { &past.chained } else { &past.retired };
+            must(ours.contains(node), "the file that chained before is retired before it is known what is loaded then");
+            past.found_retired.insert(node.to_owned());
+        }
         Action::Recycle { chain } => {
+            must(*chain != Chain::Found, "pods are recycled into what was found");
             must(
                 *chain == Chain::Chained || past.retired.contains(node),
                 "pods are recycled before the file is retired",
@@ -187,4 +210,10 @@ fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static 
         _ => {}
     }
     broken
+}
+
+/// The file that chained before a takeover, if it is not the one that ours replaces.
+fn found_file(plan: &Plan) -> Option<&str> {
+    let adopted = plan.settings.adopted.as_ref()?;
+    Some(adopted.conf.as_str()).filter(|conf| *conf != plan.settings.chained_conf)
 }

@@ -8,11 +8,13 @@ use crate::facts::workloads::Pod;
 use crate::outcome::NextStep;
 
 use super::action::{AGENT_LABEL, CHAIN_CONFIG, Chain, ENFORCE_CONFIG, ENFORCE_LABEL, RECYCLE_ANNOTATION};
+use super::adopt::{self, Adopting, NotAdoptable};
 use super::build::{
     back, chain_config, cluster_stage, enforce_config, forward, labels, no_labels, node_stage, phase, step,
 };
 use super::fate::{self, Fate};
 use super::object::ObjectRef;
+use super::start::{self, Start};
 use super::values::{ChartRefused, check_chart};
 use super::waves::{by_wave, waves};
 use super::{
@@ -42,6 +44,8 @@ pub struct Choices {
     pub leave: Vec<String>,
     /// Digest of the operator's own chart values.
     pub own_values: Option<crate::Digest>,
+    /// Take over the Cilium that is there.
+    pub adopt: Option<Adopting>,
 }
 
 impl Default for Choices {
@@ -54,6 +58,7 @@ impl Default for Choices {
             soak_seconds: 10,
             leave: Vec::new(),
             own_values: None,
+            adopt: None,
         }
     }
 }
@@ -83,12 +88,15 @@ pub enum NoPlan {
         /// What stands against it.
         why: String,
     },
-    /// Cilium is there and it is not our doing.
-    #[error("no plan: Cilium is installed already ({what}) and no run of ours is recorded")]
-    CiliumPresent {
+    /// Cilium, or something of it, is there, and no run of ours is recorded.
+    #[error("no plan: {start}")]
+    NotClean {
         /// What was found.
-        what: String,
+        start: Start,
     },
+    /// What is there is not taken over.
+    #[error("no plan: {0}")]
+    NotAdoptable(#[from] NotAdoptable),
     /// Nothing is left to do.
     #[error("nothing to do: every node is chained already")]
     AlreadyChained,
@@ -135,9 +143,8 @@ impl NoPlan {
                      \"Kube-OVN installed by Helm, Argo CD or Flux\""
                 ))
             }
-            Self::CiliumPresent { .. } => NextStep::Edit(
-                "uninstall that Cilium first, or run `kubectl ovncilium status` against the right cluster".to_owned(),
-            ),
+            Self::NotClean { start } => start.next_step(),
+            Self::NotAdoptable(error) => error.next_step(),
             Self::AlreadyChained => NextStep::Command("kubectl ovncilium status".to_owned()),
             Self::NotIpv4 { .. } => NextStep::Read("docs/runbook.md, \"Before\"".to_owned()),
             Self::NotAllowed { .. } => {
@@ -183,7 +190,7 @@ pub fn settings(facts: &Facts, chart: &ChartRef, choices: &Choices) -> Result<Se
     let kube_ovn = facts.kube_ovn.value.as_result().map_err(|reason| unknown("kube-ovn", reason))?;
     let installation = kube_ovn.the_one()?;
     let nodes = facts.nodes.value.as_result().map_err(|reason| unknown("nodes", reason))?;
-    Ok(Settings {
+    let settings = Settings {
         namespace: installation.namespace.clone(),
         chart: chart.clone(),
         release: choices.release.clone(),
@@ -208,7 +215,12 @@ pub fn settings(facts: &Facts, chart: &ChartRef, choices: &Choices) -> Result<Se
         leave: choices.leave.clone(),
         on_delete: facts.workloads.value.known().map(|workloads| on_delete(&workloads.pods)).unwrap_or_default(),
         own_values: choices.own_values,
-    })
+        adopted: None,
+    };
+    match &choices.adopt {
+        None => Ok(settings),
+        Some(adopting) => adopt::complete(settings, facts, chart, adopting, &choices.cluster_pool),
+    }
 }
 
 /// The plan.
@@ -227,7 +239,10 @@ pub fn migrate(
     let settings = settings(facts, chart, choices)?;
     let installation = facts.kube_ovn.value.as_result().map_err(|reason| unknown("kube-ovn", reason))?.the_one()?;
     refuse_other_families(facts)?;
-    classify(facts, &settings)?;
+    match &settings.adopted {
+        None => must_be_clean(facts)?,
+        Some(_) => adopt::refuse_foreign_owner(&settings, installation)?,
+    }
     let nodes = facts.nodes.value.as_result().map_err(|reason| unknown("nodes", reason))?;
     let not_ready: Vec<String> = nodes.items.iter().filter(|n| !n.ready).map(|n| n.name.clone()).collect();
     if !not_ready.is_empty() {
@@ -237,10 +252,11 @@ pub fn migrate(
     if let Some(reason) = &workloads.strategies_unknown {
         return Err(unknown("workloads", reason));
     }
-    let stuck: Vec<String> = workloads
-        .pods
+    let cilium = facts.cilium.value.as_result().map_err(|reason| unknown("cilium", reason))?;
+    let concerned: Vec<&Pod> = adopt::uncovered(&workloads.pods, cilium).collect();
+    let stuck: Vec<String> = concerned
         .iter()
-        .filter(|pod| wants_endpoint(pod) && fate(pod) == Fate::Stays)
+        .filter(|pod| fate(pod) == Fate::Stays)
         .map(|pod| format!("{}/{}", pod.namespace, pod.name))
         .filter(|pod| !settings.leave.contains(pod))
         .collect();
@@ -248,8 +264,12 @@ pub fn migrate(
         return Err(NoPlan::PodsWithoutOwner { pods: stuck });
     }
     let planned = waves(&nodes.items, settings.wave_limit);
-    let phases = phases(&settings, installation, &planned);
-    let mut consequences = consequences(&workloads.pods, &workloads.network_policies);
+    let phases = match &settings.adopted {
+        None => phases(&settings, installation, &planned),
+        Some(adopted) => adopt::phases(&settings, adopted, installation, &planned),
+    };
+    let mut consequences = consequences(&concerned, &workloads.network_policies);
+    consequences.extend(adopt::consequences(&settings, facts, installation));
     consequences.extend(settings.driver.notice(&off(installation)));
     let mut plan = Plan {
         schema: SCHEMA,
@@ -278,7 +298,7 @@ pub fn cluster_uid(facts: &Facts) -> String {
     }
 }
 
-fn unknown(subject: &'static str, reason: &str) -> NoPlan {
+pub(super) fn unknown(subject: &'static str, reason: &str) -> NoPlan {
     NoPlan::Unknown { subject, reason: reason.to_owned() }
 }
 
@@ -325,15 +345,13 @@ fn off(installation: &Installation) -> BTreeMap<String, String> {
     on.into_iter().filter(|(_, on)| *on).map(|(flag, _)| (flag.to_owned(), "false".to_owned())).collect()
 }
 
-/// Where the cluster starts from: clean, or not for us.
-fn classify(facts: &Facts, settings: &Settings) -> Result<(), NoPlan> {
-    let cilium = facts.cilium.value.as_result().map_err(|reason| unknown("cilium", reason))?;
-    let Some(found) = &cilium.installation else { return Ok(()) };
-    let written = found.config.get("write-cni-conf-when-ready").map(String::as_str).unwrap_or_default();
-    if written.ends_with(&settings.chained_conf) {
-        return Err(NoPlan::AlreadyChained);
+/// A migration begins where no Cilium is.
+fn must_be_clean(facts: &Facts) -> Result<(), NoPlan> {
+    match start::of(facts)? {
+        Start::Clean => Ok(()),
+        Start::Settled => Err(NoPlan::AlreadyChained),
+        start => Err(NoPlan::NotClean { start }),
     }
-    Err(NoPlan::CiliumPresent { what: format!("daemonset {}/{}", found.namespace, found.daemonset) })
 }
 
 /// Ranges for Cilium's own addresses: those that were `given`, else the first of ours that nothing known overlaps.
@@ -496,9 +514,9 @@ pub(super) fn named(list: &[String]) -> String {
     if more == 0 { shown } else { format!("{shown} and {more} more") }
 }
 
-fn consequences(pods: &[Pod], network_policies: &[String]) -> Vec<String> {
+fn consequences(pods: &[&Pod], network_policies: &[String]) -> Vec<String> {
     let meet = |wanted: Fate| -> Vec<String> {
-        let found = pods.iter().filter(|pod| wants_endpoint(pod) && fate(pod) == wanted);
+        let found = pods.iter().filter(|pod| fate(pod) == wanted);
         found.map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect()
     };
     let (recycled, left, working) = (meet(Fate::MadeAgain).len(), meet(Fate::Stays), meet(Fate::EndsByItself));

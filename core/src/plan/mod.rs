@@ -5,6 +5,7 @@
 //! same vocabulary; [`lint`] refuses a plan that breaks the promises, whoever made it. [`writes`] lists every write a plan may make.
 
 pub mod action;
+pub mod adopt;
 mod build;
 pub mod driver;
 pub mod fate;
@@ -14,6 +15,7 @@ pub mod migrate;
 pub mod object;
 pub mod rollback;
 pub mod settings;
+pub mod start;
 pub mod upgrade;
 pub mod values;
 pub mod waves;
@@ -25,6 +27,7 @@ use crate::Digest;
 use crate::ids::{NodeName, PolicyId, StepId};
 
 pub use action::{Action, Guard, ReleaseStage};
+pub use adopt::Adopted;
 pub use driver::Driver;
 pub use object::{ObjectRef, Resource};
 pub use settings::{ChartRef, Settings};

@@ -25,9 +25,12 @@ pub fn rollback(
     let nodes = facts.nodes.value.as_result().map_err(|reason| unknown("nodes", reason))?;
     let cilium = facts.cilium.value.as_result().map_err(|reason| unknown("cilium", reason))?;
     let installation = facts.kube_ovn.value.as_result().map_err(|reason| unknown("kube-ovn", reason))?.the_one()?;
-    let settled = cilium.installation.as_ref().is_some_and(|found| {
-        found.config.get("write-cni-conf-when-ready").is_some_and(|path| path.ends_with(&settings.chained_conf))
-    });
+    // What was taken over has an agent and a file on every node from the first.
+    let taken_over = settings.adopted.is_some() && cilium.installation.is_some();
+    let settled = taken_over
+        || cilium.installation.as_ref().is_some_and(|found| {
+            found.config.get("write-cni-conf-when-ready").is_some_and(|path| path.ends_with(&settings.chained_conf))
+        });
     let planned = waves(&nodes.items, settings.wave_limit);
     let with = |wanted: &dyn Fn(&Node) -> bool| -> Vec<PlannedNode> {
         let names: Vec<&str> = nodes.items.iter().filter(|node| wanted(node)).map(|node| node.name.as_str()).collect();
@@ -87,7 +90,9 @@ pub fn rollback(
         chained_waves
             .iter()
             .enumerate()
-            .map(|(index, wave)| node_stage(&format!("wave {index}"), "go-back", wave, settings.soak_seconds, back))
+            .map(|(index, wave)| {
+                node_stage(&format!("wave {index}"), "go-back", wave, settings.soak_seconds, || back_from(&settings))
+            })
             .collect(),
     ));
     phases.push(phase(
@@ -166,4 +171,14 @@ pub fn rollback(
     }
     plan.writes = writes::of(&plan, chart_objects);
     Ok(plan)
+}
+
+/// Our file away, and before it is proven what is loaded then, the one that chained before a takeover.
+fn back_from(settings: &Settings) -> Vec<Action> {
+    let mut actions = back();
+    let found = settings.adopted.as_ref().filter(|adopted| adopted.conf != settings.chained_conf);
+    if let (Some(_), Some(at)) = (found, actions.iter().position(|action| *action == Action::RetireConf)) {
+        actions.insert(at + 1, Action::RetireFound);
+    }
+    actions
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Driver;
+use super::adopt::Adopted;
 use crate::Digest;
 
 /// The chart a plan installs.
@@ -73,4 +74,7 @@ pub struct Settings {
     /// Digest of the values that the operator gave besides ours ([`crate::values::own`]); they are not in the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_values: Option<Digest>,
+    /// What the plan takes over; absent in one that installs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<Adopted>,
 }

@@ -115,6 +115,7 @@ fn step_writes(writes: &mut Vec<Write>, settings: &Settings, node: &str, action:
         Action::ProveConf { .. } => task("read a node"),
         Action::Canary { .. } => task("canary"),
         Action::RetireConf => task("retire our file"),
+        Action::RetireFound => task("retire the file that chained before"),
         Action::ReviewDrops => task("ask an agent what it would drop"),
         Action::AwaitEnforcement => task("ask an agent what it enforces"),
         Action::AwaitOvnPolicy => task("ask OVN what it enforces"),

@@ -59,6 +59,8 @@ pub struct Cluster {
     pub api_server: Option<(String, String)>,
     /// Number of pods without endpoint, when it is known.
     pub unmanaged: Option<usize>,
+    /// Cilium enforces already and every pod is managed: it goes on while a run lasts.
+    pub enforces: bool,
 }
 
 /// Why there are no values.
@@ -214,6 +216,7 @@ impl Cluster {
             nat_gateways: !networks.nat_gateways.is_empty(),
             api_server: api_server(facts, choices)?,
             unmanaged: unmanaged(facts),
+            enforces: false,
         })
     }
 
@@ -232,6 +235,7 @@ impl Cluster {
             nat_gateways: settings.nat_gateways,
             api_server: None,
             unmanaged: None,
+            enforces: settings.adopted.as_ref().is_some_and(|adopted| adopted.enforces),
         }
     }
 

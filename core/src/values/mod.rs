@@ -260,14 +260,16 @@ fn operator(values: &mut Explained, chart: &Chart, cluster: &Cluster, moment: Mo
 }
 
 fn enforcement(values: &mut Explained, cluster: &Cluster, moment: Moment) {
-    let why = match (moment.audits(), cluster.unmanaged) {
+    // On the way back nothing is dropped until Kube-OVN enforces again, so the first stage of a run always audits.
+    let audits = moment.audits() && !(moment == Moment::Everywhere && cluster.enforces);
+    let why = match (audits, cluster.unmanaged) {
         (true, Some(pods)) if pods > 0 => format!(
             "nothing is dropped while pods are not managed by Cilium ({pods} now): it does not know who they are; `--settled` enforces"
         ),
         (true, _) => "nothing is dropped until every pod is managed by Cilium; `--settled` enforces".to_owned(),
         (false, _) => "policies are enforced: every pod is managed by Cilium".to_owned(),
     };
-    values.set("policyAuditMode", moment.audits(), why);
+    values.set("policyAuditMode", audits, why);
 }
 
 /// The chart's own anti-affinity, and while a run lasts only nodes with our label.

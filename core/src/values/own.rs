@@ -36,10 +36,11 @@ pub enum NotYours {
 }
 
 /// Keys that no stage sets and that nobody else may: with what they may say all the same, and what they would do.
-const REFUSED: [(&str, Value, &str); 8] = [
+const REFUSED: [(&str, Value, &str); 9] = [
     ("agent", Value::Bool(true), "without agents there is nothing to chain"),
     ("cleanBpfState", Value::Bool(false), "each start of an agent would drop connections"),
     ("cleanState", Value::Bool(false), "each start of an agent would forget its endpoints"),
+    ("cni.configMap", Value::Null, "agents would write what it says, whatever network they are to chain"),
     ("extraArgs", Value::Null, "arguments beat the configuration that policies judge; say it by `extraConfig`"),
     (
         "extraEnv",
@@ -97,6 +98,31 @@ pub fn without_ours(whole: &Value, settings: &Settings) -> Result<Value, Unknown
     let mut own = whole.clone();
     for (path, _) in leaves_of_every_stage(settings)? {
         remove(&mut own, &path);
+    }
+    Ok(pruned(own))
+}
+
+/// Values that chained a release before a run took it over, which no stage of a run sets.
+const CHAINED_BEFORE: [&[&str]; 6] = [
+    &["cni", "configMap"],
+    &["cni", "configMapKey"],
+    &["cni", "confFileMountPath"],
+    &["cni", "hostConfDirMountPath"],
+    &["tunnel"],
+    &["tunnelProtocol"],
+];
+
+/// What a release has besides ours and, where a run takes it over, besides what chained it before.
+///
+/// # Errors
+/// [`UnknownVersion`] of the chart.
+pub fn kept(whole: &Value, settings: &Settings) -> Result<Value, UnknownVersion> {
+    let mut own = without_ours(whole, settings)?;
+    if settings.adopted.is_some() {
+        for path in CHAINED_BEFORE {
+            let path: Vec<String> = path.iter().map(|key| (*key).to_owned()).collect();
+            remove(&mut own, &path);
+        }
     }
     Ok(pruned(own))
 }
@@ -196,6 +222,7 @@ mod tests {
             on_delete: Vec::new(),
             leave: Vec::new(),
             own_values: None,
+            adopted: None,
         }
     }
 

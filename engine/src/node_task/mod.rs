@@ -14,7 +14,7 @@
 //! | `endpoints` | `endpoints.sh` (image of Cilium, from `IMAGE`) | yes | `WATCH` seconds | `endpoints`, `pending` |
 //! | `policies` | `policies.sh` | yes | `NB`, `SB`, `WANTED_0`, …, `CHASSIS_0`, …, `WATCH` seconds | `policies`, `lacking`, `behind` |
 //! | `rules` | `rules.sh` | yes | | `cleaned`, `unread` |
-//! | `cleanup` | `cleanup.sh` (image of Cilium, from `IMAGE`) | yes | `CONF_DIR`, `FILE` | `cleaned` |
+//! | `cleanup` | `cleanup.sh` (image of Cilium, from `IMAGE`) | yes | `CONF_DIR`, `FILE`, `FOUND` | `cleaned` |
 //!
 //! Answer lines: `kernel <uname -r>` · `device <name>` · `file <sha256> <name>` · `content <name> <base64>` ·
 //! `retired <name>` · `absent <name>` · `refused <why>` · `check <what> ok|failed [<why>]` · `cleaned` ·

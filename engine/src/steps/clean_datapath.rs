@@ -1,4 +1,4 @@
-//! Remove Cilium's programs, maps and interfaces from a node, and our retired file.
+//! Remove Cilium's programs, maps and interfaces from a node, and the files that a run has retired.
 
 use serde_json::{Value, json};
 
@@ -33,7 +33,8 @@ impl Work for CleanDatapath {
         if intent.get("again").is_some() {
             return remove_task(cx, Task::Cleanup);
         }
-        let env = [("IMAGE", text(intent, "/image")), ("FILE", cx.settings().chained_conf.as_str())];
+        let found = cx.settings().adopted.as_ref().map(|adopted| adopted.conf.as_str()).unwrap_or_default();
+        let env = [("IMAGE", text(intent, "/image")), ("FILE", cx.settings().chained_conf.as_str()), ("FOUND", found)];
         node_task::start(cx.world.cluster, Task::Cleanup, cx.node_name()?, cx.run.as_str(), cx.settings(), &env)?;
         Ok(())
     }

@@ -22,6 +22,7 @@ mod remove_node_config;
 mod remove_release;
 mod restart_agent;
 mod retire_conf;
+mod retire_found;
 mod review_drops;
 mod set_controller_flags;
 mod set_node_config;
@@ -177,6 +178,7 @@ pub fn work(action: &Action) -> Box<dyn Work + '_> {
         Action::ProveConf { chain } => Box::new(prove_conf::ProveConf(*chain)),
         Action::Canary { chain } => Box::new(canary::Canary(*chain)),
         Action::RetireConf => Box::new(retire_conf::RetireConf),
+        Action::RetireFound => Box::new(retire_found::RetireFound),
         Action::Recycle { chain } => Box::new(recycle::Recycle(*chain)),
         Action::AwaitCoverage => Box::new(await_coverage::AwaitCoverage),
         Action::ReviewDrops => Box::new(review_drops::ReviewDrops),
@@ -209,6 +211,18 @@ pub fn guard(cx: &Cx<'_>) -> Result<Result<(), String>, StepError> {
                 Some(_) if cx.plan.kind == Kind::Rollback => Ok(()),
                 Some(_) => Err(format!("node {name} was made again since the plan was made")),
                 None => Err(format!("node {name} does not exist any more")),
+            })
+        }
+        Guard::Release { revision } => {
+            let (name, namespace) = (&cx.settings().release, &cx.settings().release_namespace);
+            Ok(match cx.world.charts.release(name, namespace)? {
+                // Once the step has begun, a newer revision is its own.
+                Some(found) if found.revision == *revision || cx.entry().is_some() => Ok(()),
+                Some(found) => Err(format!(
+                    "release {namespace}/{name} is at revision {}, not {revision}, for which the plan was made",
+                    found.revision
+                )),
+                None => Err(format!("release {namespace}/{name} is gone")),
             })
         }
         Guard::ControllerFlags { flags } => {

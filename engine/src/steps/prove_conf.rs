@@ -18,12 +18,13 @@ pub(super) fn is_chained(file: &ConfFile, settings: &Settings) -> bool {
     file.name == settings.chained_conf && file.network == settings.network && has("kube-ovn") && has("cilium-cni")
 }
 
-fn is_plain(file: &ConfFile) -> bool {
-    let has = |plugin: &str| file.plugins.iter().any(|found| found == plugin);
-    has("kube-ovn") && !has("cilium-cni")
+/// Whether `file` is the one that chained before a takeover.
+pub(super) fn is_found(file: &ConfFile, settings: &Settings) -> bool {
+    settings.adopted.as_ref().is_some_and(|adopted| adopted.conf == file.name) && file.chains_cilium()
 }
 
-fn describe(dir: &ConfDir) -> String {
+/// What a node loads, in words.
+pub(super) fn describe(dir: &ConfDir) -> String {
     match dir.effective() {
         Some(file) => format!("{} (network {}, plugins {})", file.name, file.network, file.plugins.join(", ")),
         None => "no configuration".to_owned(),
@@ -45,7 +46,8 @@ impl Work for ProveConf {
         let dir = node_task::conf_dir(node, &cx.settings().conf_dir, &answer);
         let proven = dir.effective().is_some_and(|file| match self.0 {
             Chain::Chained => is_chained(file, cx.settings()),
-            Chain::Plain => is_plain(file),
+            Chain::Plain => file.is_plain(),
+            Chain::Found => file.is_plain() || is_found(file, cx.settings()),
         });
         if !proven {
             return again(&format!("{node} loads {}", describe(&dir)));

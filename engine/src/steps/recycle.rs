@@ -24,6 +24,7 @@ fn since(record: Option<&Record>, chain: Chain) -> Option<&str> {
     let wanted: &[&str] = match chain {
         Chain::Chained => &["canary-again/canary/", "cut-over/canary/"],
         Chain::Plain => &["go-back/canary/"],
+        Chain::Found => &[],
     };
     record?
         .entries

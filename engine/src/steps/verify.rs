@@ -16,6 +16,7 @@ impl Work for Verify {
         let settings = cx.settings();
         let agents = cx.world.cluster.get(&Resource::DAEMON_SETS.named(&settings.release_namespace, "cilium"))?;
         match (self.0, agents) {
+            (Chain::Found, _) => Err(StepError::Plan("what was found is not where a run ends".to_owned())),
             (Chain::Chained, None) => Ok(Look::Blocked("the DaemonSet cilium is gone".to_owned())),
             (Chain::Chained, Some(agents)) => {
                 let number = |pointer| agents.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);

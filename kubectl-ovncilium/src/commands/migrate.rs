@@ -23,7 +23,7 @@ use serde_json::Value;
 use super::plan;
 use crate::cli::{Chart, Choose, Connection, Migrate};
 use crate::failure::Failure;
-use crate::input::{chart, connection as connect, facts, policies};
+use crate::input::{adopt, chart, connection as connect, facts, policies};
 use crate::ui;
 
 /// Names of what travels with a plan.
@@ -53,20 +53,27 @@ pub fn run(args: &Migrate, connection: &Connection) -> Result<ExitCode, Failure>
     begin(args, &access, &cluster, facts)
 }
 
-fn begin(args: &Migrate, access: &Access, cluster: &KubeCluster, mut collected: Facts) -> Result<ExitCode, Failure> {
+fn begin(args: &Migrate, access: &Access, cluster: &KubeCluster, collected: Facts) -> Result<ExitCode, Failure> {
     let sources = policies::Sources::read(&args.policies)?;
     let catalog = sources.catalog()?;
     let saved = args.plan.as_deref().map(plan::read).transpose()?;
     let (chart_args, choose) = asked(args, saved.as_ref());
     let own_values = chart::own_values(&args.choose.values)?;
     let run = policies::OfRun { sources: sources.clone(), leave: choose.leave.clone() };
-    let charts = chart::helm_for(&chart_args, own_values, Some(access), Some(&run))?;
+    let mut charts = chart::helm_for(&chart_args, own_values, Some(access), Some(&run))?;
+    let (mut collected, mut adopting) = (collected, None);
+    if choose.adopt {
+        let taken = adopt::look(collected, cluster, access, &*charts, &chart_args, &choose)?;
+        charts = chart::helm_for(&chart_args, taken.own_values, Some(access), Some(&run))?;
+        (collected, adopting) = (taken.facts, Some(taken.adopting));
+    } else {
+        kube_ovn_release::read_into(&mut collected, cluster, &*charts);
+    }
     let now = Timestamp::now();
     if let Some(saved) = &saved {
         must_fit(saved, &*charts, &collected)?;
     }
-    kube_ovn_release::read_into(&mut collected, cluster, &*charts);
-    let made = plan::make(collected, &*charts, &chart_args, &choose, &catalog, now)?;
+    let made = plan::make(collected, &*charts, &chart_args, &choose, adopting, &catalog, now)?;
     // Before the policies, one of which says the same: the cluster refuses, and that has its own exit code.
     migrate::check_permissions(&made.facts)?;
     if let Err(failure) = plan::gate(&made) {
@@ -227,6 +234,7 @@ fn asked(args: &Migrate, saved: Option<&Plan>) -> (Chart, Choose) {
             soak: settings.soak_seconds,
             leave: settings.leave.clone(),
             values: choose.values,
+            adopt: settings.adopted.is_some(),
         };
     }
     (chart, choose)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use ovncilium_cluster::KubeCluster;
 use ovncilium_core::facts::intent::Action;
+use ovncilium_core::plan::adopt::Adopting;
 use ovncilium_core::plan::migrate::NoPlan;
 use ovncilium_core::plan::{Plan, lint, migrate};
 use ovncilium_core::policy::{Evaluation, Gate};
@@ -16,7 +17,7 @@ use ovncilium_engine::{Charts, kube_ovn_release};
 use super::json;
 use crate::cli::{Chart, Choose, Connection, Output, PlanArgs};
 use crate::failure::Failure;
-use crate::input::{chart, connection as connect, facts, files, policies};
+use crate::input::{adopt, chart, connection as connect, facts, files, policies};
 use crate::ui;
 
 /// Plan and show.
@@ -28,11 +29,19 @@ pub fn run(args: &PlanArgs, connection: &Connection) -> Result<ExitCode, Failure
     };
     let access = if args.facts.is_some() { None } else { Some(connect::resolve(connection)?) };
     let own_values = chart::own_values(&args.choose.values)?;
-    let charts = chart::helm_for(&args.chart, own_values, access.as_ref(), None)?;
+    let mut charts = chart::helm_for(&args.chart, own_values, access.as_ref(), None)?;
+    let mut adopting = None;
     if let Some(access) = &access {
-        kube_ovn_release::read_into(&mut facts, &KubeCluster::connect(access)?, &*charts);
+        let cluster = KubeCluster::connect(access)?;
+        if args.choose.adopt {
+            let taken = adopt::look(facts, &cluster, access, &*charts, &args.chart, &args.choose)?;
+            charts = chart::helm_for(&args.chart, taken.own_values, Some(access), None)?;
+            (facts, adopting) = (taken.facts, Some(taken.adopting));
+        } else {
+            kube_ovn_release::read_into(&mut facts, &cluster, &*charts);
+        }
     }
-    let made = make(facts, &*charts, &args.chart, &args.choose, &catalog, Timestamp::now())?;
+    let made = make(facts, &*charts, &args.chart, &args.choose, adopting, &catalog, Timestamp::now())?;
     if let Err(failure) = gate(&made) {
         ui::say(&CheckReport::new(&made.facts, made.evaluation.clone()).text(&ui::Colour, false));
         return Err(failure);
@@ -79,19 +88,14 @@ pub fn make(
     charts: &dyn Charts,
     chart_args: &Chart,
     choose: &Choose,
+    adopting: Option<Adopting>,
     catalog: &ovncilium_policy_host::Catalog,
     now: Timestamp,
 ) -> Result<Made, Failure> {
     let reference = charts.chart()?;
-    let mut choices = migrate::Choices {
-        release: choose.release.clone(),
-        release_namespace: choose.release_namespace.clone(),
-        cluster_pool: chart_args.cluster_pool.clone(),
-        wave_limit: choose.wave_limit,
-        soak_seconds: choose.soak,
-        leave: choose.leave.clone(),
-        own_values: None,
-    };
+    let release = adopting.as_ref().and_then(|adopting| adopting.release.as_ref());
+    let values_now = release.map(|release| release.values.clone());
+    let mut choices = chart::choices(chart_args, choose, adopting);
     migrate::check(&facts, &reference)?;
     let settings = migrate::settings(&facts, &reference, &choices);
     let pool = settings.as_ref().map(|s| s.cluster_pool.clone()).unwrap_or_else(|_| choices.cluster_pool.clone());
@@ -107,7 +111,7 @@ pub fn make(
                 Failure::of(ExitCode::Usage, &error, Some(next))
             })?;
             choices.own_values = own::digest(&own_values);
-            let objects = chart::objects(charts, &settings, &own_values)?;
+            let objects = chart::objects(charts, &settings, &own_values, values_now.as_ref())?;
             migrate::migrate(&facts, &reference, &objects, &choices, policies::pins(&evaluation), now)
         }
     };

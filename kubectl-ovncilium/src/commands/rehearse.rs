@@ -7,6 +7,7 @@ use ovncilium_core::ExitCode;
 use ovncilium_core::facts::intent::Action;
 use ovncilium_core::facts::{Facts, Source, Subject, tools};
 use ovncilium_core::report::{CheckReport, PlanReport, duration};
+use ovncilium_core::values::cluster::KUBE_OVN_NETWORK;
 use ovncilium_engine::collect;
 use ovncilium_engine::run::{Claim, Ended, claim};
 use ovncilium_sim::SimCluster;
@@ -15,14 +16,18 @@ use super::migrate::{CHART, finish, opinion};
 use super::plan;
 use crate::cli::{Chart, Migrate};
 use crate::failure::Failure;
-use crate::input::{facts, policies};
+use crate::input::{adopt, facts, policies};
 use crate::ui;
 
 /// Show the whole: check, plan, run, report.
 pub fn run(args: &Migrate) -> Result<ExitCode, Failure> {
     let sources = policies::Sources::read(&args.policies)?;
     let catalog = sources.catalog()?;
-    let sim = SimCluster::example(args.seed).map_err(|error| Failure::of(ExitCode::Internal, &error, None))?;
+    let sim = match args.choose.adopt {
+        false => SimCluster::example(args.seed),
+        true => SimCluster::half_guided(args.seed, KUBE_OVN_NETWORK),
+    };
+    let sim = sim.map_err(|error| Failure::of(ExitCode::Internal, &error, None))?;
     let world = sim.world();
     let collect = || -> Result<Facts, Failure> {
         let options = collect::Options {
@@ -35,11 +40,16 @@ pub fn run(args: &Migrate) -> Result<ExitCode, Failure> {
         facts.tools = Subject::known(tools::Tools { helm: Some(pretend_helm()) }, world.clock.now());
         Ok(facts)
     };
-    let first = collect()?;
+    let mut first = collect()?;
+    let mut adopting = None;
+    if args.choose.adopt {
+        facts::look_with(&mut first, world.cluster, world.clock)?;
+        adopting = Some(adopt::release(world.charts, &first)?);
+    }
     let nodes = first.nodes.value.known().map_or(0, |nodes| nodes.items.len());
     ui::say(&format!("rehearsal on a pretend cluster of {nodes} nodes, seed {}; nothing real is touched\n", args.seed));
     let chart_args = Chart { cluster_pool: args.chart.cluster_pool.clone(), ..Chart::default() };
-    let made = plan::make(first, world.charts, &chart_args, &args.choose, &catalog, world.clock.now())?;
+    let made = plan::make(first, world.charts, &chart_args, &args.choose, adopting, &catalog, world.clock.now())?;
     ui::say(&CheckReport::new(&made.facts, made.evaluation.clone()).text(&ui::Colour, false));
     plan::gate(&made)?;
     let plan = made.plan?;

@@ -69,7 +69,13 @@ fn make(
     migrate::check_permissions(&facts)?;
     let own_values =
         own_values(charts, &settings, Kind::Rollback).map_err(|error| Failure::of(ExitCode::Refused, &error, None))?;
-    let objects = chart::objects(charts, &settings, &own_values)?;
+    // A release that is taken over may still have what our values leave out.
+    let found = match &settings.adopted {
+        Some(_) => charts.release(&settings.release, &settings.release_namespace)?,
+        None => None,
+    };
+    let now = found.as_ref().map(|release| &release.values);
+    let objects = chart::objects(charts, &settings, &own_values, now)?;
     Ok(rollback::rollback(&facts, settings, &objects, loaded.plan.modules.clone(), Timestamp::now())?)
 }
 

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use ovncilium_cluster::helm::{ChartSource, HelmCli, HelmOptions, PostRenderer};
 use ovncilium_cluster::{Access, KubeCluster};
-use ovncilium_core::plan::{ChartRef, ObjectRef, ReleaseStage, Settings, values};
+use ovncilium_core::plan::adopt::Adopting;
+use ovncilium_core::plan::{ChartRef, ObjectRef, ReleaseStage, Settings, migrate, values};
 use ovncilium_core::render::Stream;
 use ovncilium_core::values::own;
 use ovncilium_core::{ExitCode, NextStep};
@@ -13,7 +14,7 @@ use ovncilium_engine::Charts;
 use serde_json::Value;
 
 use super::policies::OfRun;
-use crate::cli::Chart;
+use crate::cli::{Chart, Choose};
 use crate::failure::Failure;
 
 /// Helm with one chart, and what it needs on disk while it lives.
@@ -155,15 +156,37 @@ pub fn own_values(files: &[PathBuf]) -> Result<Value, Failure> {
     Ok(own::pruned(all))
 }
 
-/// Everything the chart makes at any stage of a run with the operator's own values.
+/// What the command line chooses.
+pub fn choices(chart: &Chart, choose: &Choose, adopt: Option<Adopting>) -> migrate::Choices {
+    migrate::Choices {
+        release: choose.release.clone(),
+        release_namespace: choose.release_namespace.clone(),
+        cluster_pool: chart.cluster_pool.clone(),
+        wave_limit: choose.wave_limit,
+        soak_seconds: choose.soak,
+        leave: choose.leave.clone(),
+        own_values: None,
+        adopt,
+    }
+}
+
+/// Everything the chart makes at any stage of a run with the operator's own values, and of those that a release has `now`.
 ///
 /// # Errors
 /// The chart does not render.
-pub fn objects(charts: &dyn Charts, settings: &Settings, own_values: &Value) -> Result<Vec<ObjectRef>, Failure> {
-    let mut objects = BTreeSet::new();
+pub fn objects(
+    charts: &dyn Charts,
+    settings: &Settings,
+    own_values: &Value,
+    now: Option<&Value>,
+) -> Result<Vec<ObjectRef>, Failure> {
+    let mut all: Vec<Value> = now.cloned().into_iter().collect();
     for stage in [ReleaseStage::Staged, ReleaseStage::Everywhere, ReleaseStage::Settled] {
         let ours = values::values(settings, stage).map_err(|error| Failure::of(ExitCode::Usage, &error, None))?;
-        let values = own::merged(own_values, &ours);
+        all.push(own::merged(own_values, &ours));
+    }
+    let mut objects = BTreeSet::new();
+    for values in all {
         let text = charts.render(&settings.release, &settings.release_namespace, &values)?;
         let stream = Stream::parse(text.as_bytes()).map_err(|error| Failure::of(ExitCode::Refused, &error, None))?;
         for document in stream.documents() {

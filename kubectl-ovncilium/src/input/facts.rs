@@ -12,6 +12,7 @@ use ovncilium_core::plan::migrate::{CHAINED_CONF, NoPlan, check_permissions};
 use ovncilium_core::{Digest, ExitCode};
 use ovncilium_engine::collect;
 use ovncilium_engine::node_task::TaskSettings;
+use ovncilium_engine::world::{Clock, Cluster};
 
 use super::{connection as connect, files};
 use crate::cli::Connection;
@@ -40,8 +41,19 @@ pub fn live(
 }
 
 /// Node tier: a short-lived read-only pod on each node.
-fn look_at_nodes(facts: &mut Facts, cluster: &KubeCluster) -> Result<(), Failure> {
+///
+/// # Errors
+/// No clock; not exactly one Kube-OVN.
+pub fn look_at_nodes(facts: &mut Facts, cluster: &KubeCluster) -> Result<(), Failure> {
     let clock = SystemClock::new().map_err(|error| Failure::of(ExitCode::Internal, &error, None))?;
+    look_with(facts, cluster, &clock)
+}
+
+/// As [`look_at_nodes`], of any cluster.
+///
+/// # Errors
+/// Not exactly one Kube-OVN.
+pub fn look_with(facts: &mut Facts, cluster: &dyn Cluster, clock: &dyn Clock) -> Result<(), Failure> {
     let installation = match facts.kube_ovn.value.as_result() {
         Ok(kube_ovn) => kube_ovn.the_one().map_err(NoPlan::from)?,
         Err(_) => return Ok(()),
@@ -55,8 +67,8 @@ fn look_at_nodes(facts: &mut Facts, cluster: &KubeCluster) -> Result<(), Failure
         conf_dir: installation.cni.conf_dir.clone(),
     };
     let run = RunId(Digest::of(connect::holder()).short());
-    let (conflists, node_os) = collect::nodes::probe(cluster, &clock, &settings, &names, &run);
-    let now = Timestamp::now();
+    let (conflists, node_os) = collect::nodes::probe(cluster, clock, &settings, &names, &run);
+    let now = clock.now();
     facts.conflists = Subject::known(conflists, now);
     facts.node_os = Subject::known(node_os, now);
     Ok(())

@@ -60,7 +60,7 @@ pub fn run(pass: &mut Pass<'_>, node: &str, pod: &Value) -> Outcome {
             pass.nodes.node(node).cilium_rules = false;
             Outcome::succeeded("cleaned\n".to_owned())
         }
-        Some("cleanup") => cleanup(pass.nodes.node(node), environment(pod, "FILE")),
+        Some("cleanup") => cleanup(pass.nodes.node(node), &["FILE", "FOUND"].map(|file| environment(pod, file))),
         other => Outcome::failed(&format!("the pretend node has no script for the task {other:?}")),
     }
 }
@@ -175,13 +175,15 @@ fn policies(pass: &Pass<'_>, pod: &Value) -> Outcome {
 }
 
 /// `cleanup.sh`: `cilium-dbg post-uninstall-cleanup`, which refuses beside a running agent, removes devices and does
-/// not see the CNI directory nor the firewall; then the file that `retire.sh` set aside.
-fn cleanup(node: &mut PretendNode, file: &str) -> Outcome {
+/// not see the CNI directory nor the firewall; then the files that `retire.sh` set aside.
+fn cleanup(node: &mut PretendNode, files: &[&str]) -> Outcome {
     if node.agent.is_some() {
         return Outcome::failed("Agent should not be running when cleaning up\nFound pidfile");
     }
     node.devices.retain(|device| !device.starts_with("cilium_"));
-    node.fs.remove(&format!("{file}.ovncilium-retired"));
+    for file in files.iter().filter(|file| !file.is_empty()) {
+        node.fs.remove(&format!("{file}.ovncilium-retired"));
+    }
     Outcome::succeeded("cleaned\n".to_owned())
 }
 

@@ -5,6 +5,7 @@
 //! own on things. Namespace `shop` has a Deployment with a budget, a StatefulSet with a tight one and a
 //! NetworkPolicy, `logging` a DaemonSet.
 
+pub mod guide;
 mod helm;
 mod kube_ovn;
 mod nodes;

@@ -7,12 +7,15 @@ use serde_json::Value;
 use super::command_line::{CommandLine, Runs};
 use super::object::{by_name, condition, controller, list, meta, name, namespace, qualified, some_text, text};
 use super::{config_map, image};
-use crate::facts::cilium::{Agent, Cilium, Endpoint, Installation, L7Policy};
+use crate::facts::cilium::{Agent, Cilium, ConfSource, Endpoint, Installation, L7Policy};
+use crate::facts::conflists::ConfFile;
 use crate::facts::inventory::{Inventory, Listing};
 use crate::plan::Resource;
 
 /// Name of the agent's ConfigMap in every version of the chart.
 pub(super) const CONFIG: &str = "cilium-config";
+/// Name of the volume with the ConfigMap of `cni.configMap` in every version of the chart.
+const CONF_VOLUME: &str = "cni-configuration";
 
 /// What is there of Cilium.
 ///
@@ -110,13 +113,40 @@ fn installation(inventory: &Inventory, set: &Value, agent: &Value) -> Result<Ins
         .map(|pod| Agent { node: text(pod, "/spec/nodeName").to_owned(), ready: condition(pod, "Ready") })
         .collect();
     agents.sort_by(|a, b| a.node.cmp(&b.node));
+    let conf_source = conf_map(set).map(|map| conf_source(inventory, set, map, &config)).transpose()?;
     Ok(Installation {
+        conf_source,
         namespace: namespace(set).to_owned(),
         daemonset: name(set).to_owned(),
         release: meta(set, "annotations", "meta.helm.sh/release-name").map(str::to_owned),
         version: image::version(text(agent, "/image")).map(|version| version.trim_start_matches('v').to_owned()),
         config,
         agents,
+    })
+}
+
+/// Name of the ConfigMap that the agents' pods mount as their CNI configuration.
+pub(super) fn conf_map(set: &Value) -> Option<&str> {
+    let volumes = list(set, "/spec/template/spec/volumes").iter();
+    let mut named = volumes.filter(|volume| text(volume, "/name") == CONF_VOLUME);
+    named.next().map(|volume| text(volume, "/configMap/name")).filter(|map| !map.is_empty())
+}
+
+fn conf_source(
+    inventory: &Inventory,
+    set: &Value,
+    map: &str,
+    config: &BTreeMap<String, String>,
+) -> Result<ConfSource, String> {
+    let key = config.get("read-cni-conf").and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    let object = config_map(inventory, namespace(set), map)?;
+    let content = object.and_then(|object| object.get("data")?.get(key)?.as_str());
+    let file = ConfFile::read(key, "", content.unwrap_or_default().as_bytes());
+    Ok(ConfSource {
+        config_map: format!("{}/{map}", namespace(set)),
+        found: content.is_some(),
+        network: file.network,
+        plugins: file.plugins,
     })
 }
 

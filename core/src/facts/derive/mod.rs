@@ -83,8 +83,11 @@ pub const NODES_NOT_READ: &str = "node facts were not read (--nodes)";
 pub fn config_maps(inventory: &Inventory) -> Vec<ObjectRef> {
     let sets = inventory.some(Resource::DAEMON_SETS);
     let named = |set: &Value, name: &str| Resource::CONFIG_MAPS.named(object::namespace(set), name);
-    let mut wanted: Vec<ObjectRef> =
-        sets.iter().filter_map(cilium::agent_container).map(|(set, _)| named(set, cilium::CONFIG)).collect();
+    let mut wanted = Vec::new();
+    for (set, _) in sets.iter().filter_map(cilium::agent_container) {
+        wanted.push(named(set, cilium::CONFIG));
+        wanted.extend(cilium::conf_map(set).map(|map| named(set, map)));
+    }
     for (set, proxy) in sets.iter().filter_map(services::kube_proxy) {
         wanted.extend(services::configuration(set, proxy).map(|(map, _)| named(set, map)));
     }

@@ -367,6 +367,27 @@ fn finds_cilium_with_its_configuration_agents_and_endpoints() {
 }
 
 #[test]
+fn the_configmap_that_agents_make_their_file_of_is_asked_for_by_name_and_read() {
+    let mut set = agent();
+    set["spec"]["template"]["spec"]["volumes"] =
+        json!([{ "name": "cni-configuration", "configMap": { "name": "cni-configuration" } }]);
+    let config = config_map("cilium-config", json!({ "read-cni-conf": "/tmp/cni-configuration/cni-config" }));
+    let chain = r#"{"name":"generic-veth","plugins":[{"type":"kube-ovn"},{"type":"portmap"},{"type":"cilium-cni"}]}"#;
+    let with = |maps: Vec<Value>| {
+        let inventory = cluster(vec![(Resource::DAEMON_SETS, vec![set.clone()]), (Resource::CONFIG_MAPS, maps)]);
+        let names: Vec<String> = config_maps(&inventory).into_iter().map(|map| map.name).collect();
+        assert_eq!(names, ["cilium-config", "cni-configuration"]);
+        let facts = facts(&inventory);
+        facts.cilium.value.known().unwrap().installation.clone().unwrap().conf_source.unwrap()
+    };
+    let source = with(vec![config.clone(), config_map("cni-configuration", json!({ "cni-config": chain }))]);
+    assert_eq!((source.config_map.as_str(), source.found), ("kube-system/cni-configuration", true));
+    assert_eq!((source.network.as_str(), source.plugins.len()), ("generic-veth", 3));
+    assert!(!with(vec![config.clone()]).found);
+    assert!(!with(vec![config, config_map("cni-configuration", json!({ "other": chain }))]).found);
+}
+
+#[test]
 fn cilium_without_its_configuration_or_in_other_versions_is_unknown() {
     let mut inventory = cluster(vec![(Resource::DAEMON_SETS, vec![agent()])]);
     assert_eq!(

@@ -1,0 +1,202 @@
+//! What a takeover needs of facts and release: the settings of its plan, or the exact reason why there is none.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Adopted, Adopting, FoundRelease, NotAdoptable};
+use crate::compat::cilium_minor;
+use crate::facts::Facts;
+use crate::facts::cilium::{Cilium, Installation as Agents};
+use crate::facts::conflists::{ConfDir, ConfFile, Conflists};
+use crate::facts::workloads::Pod;
+use crate::plan::migrate::{NoPlan, unknown, wants_endpoint};
+use crate::plan::start::{Start, agents_object, enforces, of as start_of, setting, written_conf};
+use crate::plan::{ChartRef, Settings};
+use crate::values::cluster::KUBE_OVN_NETWORK;
+use crate::values::{guide, own, pool};
+
+/// The settings of a plan that takes over, from those of a migration.
+///
+/// # Errors
+/// [`NoPlan`] with the exact reason why it is not taken over.
+pub(in crate::plan) fn complete(
+    mut settings: Settings,
+    facts: &Facts,
+    chart: &ChartRef,
+    adopting: &Adopting,
+    given_pool: &[String],
+) -> Result<Settings, NoPlan> {
+    let start = start_of(facts)?;
+    match start {
+        Start::Clean => return Err(NotAdoptable::Nothing.into()),
+        Start::Settled => return Err(NoPlan::AlreadyChained),
+        Start::OwnOlderRun { .. } | Start::Foreign { .. } => return Err(NoPlan::NotClean { start }),
+        Start::Guided(_) | Start::HalfGuide(_) | Start::ChainedByHand(_) => {}
+    }
+    let cilium = facts.cilium.value.as_result().map_err(|reason| unknown("cilium", reason))?;
+    let Some(agents) = &cilium.installation else { return Err(NotAdoptable::Nothing.into()) };
+    let found = release(agents, adopting, chart)?;
+    settings.release = agents.release.clone().unwrap_or_default();
+    settings.release_namespace.clone_from(&agents.namespace);
+    takes_settings(agents)?;
+    let conflists = facts.conflists.value.as_result().map_err(|reason| unknown("conflists", reason))?;
+    every_node_is_read(facts, conflists)?;
+    let chained = one_file(conflists)?;
+    let network = match (chained, &agents.conf_source) {
+        (Some(file), _) => file.network.as_str(),
+        (None, Some(source)) if source.found => source.network.as_str(),
+        (None, _) => KUBE_OVN_NETWORK,
+    };
+    let pods = facts.workloads.value.as_result().map_err(|reason| unknown("workloads", reason))?;
+    keeps_host_ports(network, &pods.pods, cilium)?;
+    let conf = match (chained, written_conf(agents)) {
+        (Some(file), _) => file.name.clone(),
+        (None, "") => guide::CHAINED_CONF.to_owned(),
+        (None, written) => written.to_owned(),
+    };
+    let unmanaged = uncovered(&pods.pods, cilium).filter(|pod| !settings.leave.contains(&key(pod))).count();
+    let enforces = enforces(agents) && unmanaged == 0;
+    settings.adopted = Some(Adopted { conf, revision: found.revision, enforces });
+    // The way back leads to Kube-OVN alone, which then serves policy and services itself.
+    settings.controller_flags_before = turned_on(&settings.controller_flags_before);
+    if given_pool.is_empty()
+        && let Some(kept) = pool_of(agents)
+        && facts.addresses.value.known().is_some_and(|addresses| pool::check(addresses, &kept).is_ok())
+    {
+        settings.cluster_pool = kept;
+    }
+    Ok(settings)
+}
+
+/// Values of the release that a takeover keeps: all but those that chained it, which are ours from then on.
+///
+/// # Errors
+/// [`NotAdoptable::Values`] for one that a run could not keep.
+pub fn own_values(found: &FoundRelease, settings: &Settings) -> Result<Value, NotAdoptable> {
+    let release = format!("{}/{}", settings.release_namespace, settings.release);
+    let refused = |source| NotAdoptable::Values { release: release.clone(), source };
+    let kept = own::kept(&found.values, settings).map_err(|error| refused(error.into()))?;
+    own::checked(&kept, settings).map_err(refused)
+}
+
+/// Pods that must get an endpoint and have none of their address.
+pub(in crate::plan) fn uncovered<'f>(pods: &'f [Pod], cilium: &'f Cilium) -> impl Iterator<Item = &'f Pod> {
+    let known: BTreeMap<(&str, &str), &[String]> = cilium
+        .endpoints
+        .iter()
+        .map(|endpoint| ((endpoint.namespace.as_str(), endpoint.name.as_str()), endpoint.ips.as_slice()))
+        .collect();
+    pods.iter().filter(move |pod| {
+        let ips = known.get(&(pod.namespace.as_str(), pod.name.as_str()));
+        wants_endpoint(pod) && !ips.is_some_and(|ips| pod.ips.iter().any(|ip| ips.contains(ip)))
+    })
+}
+
+fn release<'a>(agents: &Agents, adopting: &'a Adopting, chart: &ChartRef) -> Result<&'a FoundRelease, NotAdoptable> {
+    let object = agents_object(agents);
+    let (Some(name), Some(found)) = (&agents.release, &adopting.release) else {
+        return Err(NotAdoptable::NoRelease { object });
+    };
+    let release = format!("{}/{name}", agents.namespace);
+    if found.status != "deployed" {
+        let (revision, status) = (found.revision, found.status.clone());
+        return Err(NotAdoptable::Release { release, revision, status });
+    }
+    if !cilium_minor(&found.chart_version).is_ok_and(|row| row.can_be_planned()) {
+        return Err(NotAdoptable::Version { release, version: found.chart_version.clone() });
+    }
+    if found.chart_version != chart.version {
+        let (installed, given) = (found.chart_version.clone(), chart.version.clone());
+        return Err(NotAdoptable::OtherChart { release, installed, given });
+    }
+    Ok(found)
+}
+
+/// Settings of the agents that a run would have to keep, and cannot.
+fn takes_settings(agents: &Agents) -> Result<(), NotAdoptable> {
+    let object = agents_object(agents);
+    let mode = setting(agents, "kube-proxy-replacement");
+    if !matches!(mode, "" | "false" | "disabled") {
+        return Err(NotAdoptable::ReplacesKubeProxy { object, mode: mode.to_owned() });
+    }
+    if setting(agents, "cni-exclusive") == "true" {
+        return Err(NotAdoptable::Exclusive { object });
+    }
+    if setting(agents, "enable-policy") == "never" {
+        return Err(NotAdoptable::NeverEnforces { object });
+    }
+    Ok(())
+}
+
+fn every_node_is_read(facts: &Facts, conflists: &Conflists) -> Result<(), NoPlan> {
+    let nodes = facts.nodes.value.as_result().map_err(|reason| unknown("nodes", reason))?;
+    let told = |name: &str| conflists.nodes.iter().any(|dir| dir.node == name);
+    let silent: Vec<String> = nodes.items.iter().map(|node| &node.name).filter(|name| !told(name)).cloned().collect();
+    if !silent.is_empty() {
+        let reason = conflists.silent.first().map_or("they were not asked".to_owned(), |one| one.reason.clone());
+        return Err(NotAdoptable::Silent { nodes: silent, reason }.into());
+    }
+    let has_plain = |dir: &ConfDir| dir.files.iter().any(|file| file.is_loaded() && file.is_plain());
+    let without: Vec<String> =
+        conflists.nodes.iter().filter(|dir| !has_plain(dir)).map(|dir| dir.node.clone()).collect();
+    if without.is_empty() { Ok(()) } else { Err(NotAdoptable::NoPlainFile { nodes: without }.into()) }
+}
+
+/// The file that chains, the same on every node that has one.
+fn one_file(conflists: &Conflists) -> Result<Option<&ConfFile>, NotAdoptable> {
+    let mut chained = conflists.nodes.iter().flat_map(|dir| {
+        let files = dir.files.iter().filter(|file| file.is_loaded() && file.chains_cilium());
+        files.map(move |file| (dir.node.as_str(), file))
+    });
+    let Some(one) = chained.next() else { return Ok(None) };
+    let said = |(node, file): (&str, &ConfFile)| {
+        let plugins = file.plugins.join(", ");
+        format!("{node} has {} (network {}, plugins {plugins}, {})", file.name, file.network, file.sha256)
+    };
+    match chained.find(|other| other.1 != one.1) {
+        None => Ok(Some(one.1)),
+        Some(other) => Err(NotAdoptable::NodesDiffer { one: said(one), other: said(other) }),
+    }
+}
+
+/// Pods that were chained under another network name have hostPort rules under that name.
+fn keeps_host_ports(network: &str, pods: &[Pod], cilium: &Cilium) -> Result<(), NotAdoptable> {
+    if network == KUBE_OVN_NETWORK {
+        return Ok(());
+    }
+    let unchained: Vec<String> = uncovered(pods, cilium).map(key).collect();
+    let chained = |pod: &&Pod| pod.host_port && wants_endpoint(pod) && !unchained.contains(&key(pod));
+    let pods: Vec<String> = pods.iter().filter(chained).map(key).collect();
+    if pods.is_empty() { Ok(()) } else { Err(NotAdoptable::HostPorts { network: network.to_owned(), pods }) }
+}
+
+fn key(pod: &Pod) -> String {
+    format!("{}/{}", pod.namespace, pod.name)
+}
+
+/// Cilium's ranges as `cilium-config` has them.
+pub(super) fn pool_of(agents: &Agents) -> Option<Vec<String>> {
+    let ranges: Vec<String> = setting(agents, "cluster-pool-ipv4-cidr")
+        .split([' ', ','])
+        .filter(|cidr| !cidr.is_empty())
+        .map(str::to_owned)
+        .collect();
+    (!ranges.is_empty()).then_some(ranges)
+}
+
+/// The controller's words with network policy and load balancer on.
+fn turned_on(list: &[String]) -> Vec<String> {
+    let mut words = list.to_vec();
+    for flag in ["--enable-np", "--enable-lb"] {
+        let joined = format!("{flag}=");
+        for at in 0..words.len() {
+            if words[at].starts_with(&joined) {
+                words[at] = format!("{joined}true");
+            } else if words[at] == flag && words.get(at + 1).is_some_and(|next| next == "false") {
+                words[at + 1] = "true".to_owned();
+            }
+        }
+    }
+    words
+}

@@ -1,0 +1,182 @@
+//! Why a Cilium is not taken over, and what to do about it.
+
+use crate::outcome::{ExitCode, NextStep};
+use crate::plan::start::some;
+use crate::values::cluster::KUBE_OVN_NETWORK;
+use crate::values::own::NotYours;
+
+/// Why a Cilium is not taken over.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAdoptable {
+    /// There is none.
+    #[error("there is nothing to take over: no Cilium is here")]
+    Nothing,
+    /// Nobody can upgrade what is no release.
+    #[error("{object} cannot be taken over: it belongs to no Helm release")]
+    NoRelease {
+        /// The agents' DaemonSet.
+        object: String,
+    },
+    /// Helm was stopped in the middle, or failed.
+    #[error("Helm release {release} cannot be taken over: its revision {revision} is {status}, not deployed")]
+    Release {
+        /// Namespace and name.
+        release: String,
+        /// Its newest revision.
+        revision: u32,
+        /// Its status.
+        status: String,
+    },
+    /// Its chart cannot have layout `beside`.
+    #[error("Helm release {release} cannot be taken over: chart cilium {version} is not one of 1.16 to 1.20")]
+    Version {
+        /// Namespace and name.
+        release: String,
+        /// Version of its chart.
+        version: String,
+    },
+    /// Two changes at once: nobody could tell which one did harm.
+    #[error(
+        "Helm release {release} has chart cilium {installed}, and {given} was given: a takeover changes no version"
+    )]
+    OtherChart {
+        /// Namespace and name.
+        release: String,
+        /// Version of its chart.
+        installed: String,
+        /// Version of the chart that was given.
+        given: String,
+    },
+    /// Values that a run could not keep.
+    #[error("Helm release {release} cannot be taken over")]
+    Values {
+        /// Namespace and name.
+        release: String,
+        /// The first of them.
+        source: NotYours,
+    },
+    /// Services would lose their provider.
+    #[error(
+        "{object} cannot be taken over: it replaces kube-proxy (kube-proxy-replacement {mode}), and a run would turn that off"
+    )]
+    ReplacesKubeProxy {
+        /// The agents' DaemonSet.
+        object: String,
+        /// The setting.
+        mode: String,
+    },
+    /// It moves other people's files.
+    #[error(
+        "{object} cannot be taken over: with cni-exclusive its agents rename the CNI files of others, Kube-OVN's among them"
+    )]
+    Exclusive {
+        /// The agents' DaemonSet.
+        object: String,
+    },
+    /// After the hand-over nobody would enforce.
+    #[error(
+        "{object} cannot be taken over: with enable-policy never it would enforce nothing when Kube-OVN has handed policy over"
+    )]
+    NeverEnforces {
+        /// The agents' DaemonSet.
+        object: String,
+    },
+    /// What lies there is not known.
+    #[error("the CNI directory of {} is not known: {reason}", some(nodes))]
+    Silent {
+        /// The nodes.
+        nodes: Vec<String>,
+        /// What the first of them said.
+        reason: String,
+    },
+    /// What was done by hand was not done everywhere alike.
+    #[error("nodes chain differently: {one}, but {other}")]
+    NodesDiffer {
+        /// A node and its file.
+        one: String,
+        /// Another one and its file.
+        other: String,
+    },
+    /// There would be no way back.
+    #[error("there is no CNI file of Kube-OVN alone on {}: nothing could be gone back to", some(nodes))]
+    NoPlainFile {
+        /// The nodes.
+        nodes: Vec<String>,
+    },
+    /// Kube-OVN must enforce for the time of a run, and its flags belong to somebody else's tool.
+    #[error(
+        "{object} is owned by {owner}, and not every pod is known to Cilium: its network policy would have to be on again meanwhile"
+    )]
+    Owned {
+        /// The controller.
+        object: String,
+        /// Who.
+        owner: String,
+    },
+    /// portmap finds its rules by the name of the network (containernetworking/plugins#752).
+    #[error(
+        "the chained network is called {network}, not {KUBE_OVN_NETWORK}: once it has its name again, the hostPort rules of {} would stay behind for ever",
+        some(pods)
+    )]
+    HostPorts {
+        /// Name of the network that chains.
+        network: String,
+        /// Pods that were made under it, as `namespace/name`.
+        pods: Vec<String>,
+    },
+}
+
+impl NotAdoptable {
+    /// How a command ends that does not take over.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Silent { .. } => ExitCode::CouldNotJudge,
+            Self::Nothing | Self::OtherChart { .. } => ExitCode::Usage,
+            _ => ExitCode::Paused,
+        }
+    }
+
+    /// What to do about it.
+    pub fn next_step(&self) -> NextStep {
+        NextStep::Edit(match self {
+            Self::Nothing => "run it without `--adopt`".to_owned(),
+            Self::NoRelease { .. } => {
+                "remove that Cilium the way it was installed, then run `kubectl ovncilium migrate`".to_owned()
+            }
+            Self::Release { release, .. } => {
+                format!(
+                    "bring it to rest: `helm rollback` or `helm upgrade` of {release}; `helm history` tells its revisions"
+                )
+            }
+            Self::Version { .. } => {
+                "upgrade that release to a chart of 1.16 to 1.20 first, with its complete values".to_owned()
+            }
+            Self::OtherChart { installed, .. } => format!("give `--chart` the package of cilium {installed}"),
+            Self::Values { .. } => "take that value out of the release with `helm upgrade` first".to_owned(),
+            Self::ReplacesKubeProxy { .. } => {
+                "bring kube-proxy back and set kubeProxyReplacement=false first".to_owned()
+            }
+            Self::Exclusive { .. } => {
+                "set cni.exclusive=false, give files ending in .cilium_bak their names back, and run it again"
+                    .to_owned()
+            }
+            Self::NeverEnforces { .. } => {
+                "set policyAuditMode=true in place of policyEnforcementMode=never, and run it again".to_owned()
+            }
+            Self::Silent { .. } => "see why a pod cannot run there; every node has to be read".to_owned(),
+            Self::NodesDiffer { .. } => {
+                "restart the agent of the node that is behind, so that both have what the ConfigMap says now".to_owned()
+            }
+            Self::NoPlainFile { .. } => {
+                "delete the kube-ovn-cni pods of these nodes, one after the other: they write the file anew".to_owned()
+            }
+            Self::Owned { .. } => {
+                "have its owner set `--enable-np=true`, and run it again; the run asks for it to be off when all is known"
+                    .to_owned()
+            }
+            Self::HostPorts { .. } => {
+                "scale the workloads of these pods to zero, take over, and scale them up again".to_owned()
+            }
+        })
+    }
+}

@@ -1,0 +1,53 @@
+//! What is said of a takeover before anyone says yes.
+
+use super::look::pool_of;
+use super::phases::hands_back;
+use crate::facts::Facts;
+use crate::facts::kube_ovn::Installation;
+use crate::plan::Settings;
+use crate::plan::start::enforces;
+
+/// What a takeover adds to what cannot come back or is noticed.
+pub(in crate::plan) fn consequences(settings: &Settings, facts: &Facts, kube_ovn: &Installation) -> Vec<String> {
+    let Some(adopted) = &settings.adopted else { return Vec::new() };
+    let Some(cilium) = facts.cilium.value.known() else { return Vec::new() };
+    let Some(agents) = &cilium.installation else { return Vec::new() };
+    let release = format!("{}/{}", settings.release_namespace, settings.release);
+    let mut lines = vec![
+        format!(
+            "a rollback leads to Kube-OVN alone, its network policy and load balancer on, not back to what is here now; \
+             revision {} of Helm release {release} keeps the values of today until then",
+            adopted.revision
+        ),
+        format!(
+            "{} is retired on every node (renamed, not removed); the agents write {}",
+            adopted.conf, settings.chained_conf
+        ),
+        format!(
+            "every agent restarts {}, once more on the canary node; objects of the release that our values do not have go, \
+             Envoy's DaemonSet among them",
+            if adopted.enforces { "once" } else { "twice" }
+        ),
+    ];
+    if let Some(before) = pool_of(agents).filter(|before| *before != settings.cluster_pool) {
+        lines.push(format!(
+            "Cilium's cluster-pool {} becomes {}; nodes keep the ranges they have, which Cilium's operator then calls an error \
+             in their CiliumNodes",
+            before.join(", "),
+            settings.cluster_pool.join(", ")
+        ));
+    }
+    if hands_back(adopted, kube_ovn) {
+        lines.push(
+            "kube-ovn-controller restarts twice: its network policy is on again until every pod has its endpoint"
+                .to_owned(),
+        );
+    }
+    if enforces(agents) && !adopted.enforces && !cilium.policies.is_empty() {
+        lines.push(format!(
+            "{} policy objects of Cilium are audited, not enforced, until every pod has its endpoint",
+            cilium.policies.len()
+        ));
+    }
+    lines
+}
