@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use ovncilium_core::Digest;
+use ovncilium_core::ExitCode;
 use ovncilium_core::facts::cilium::{Agent, Cilium, ConfSource, Endpoint, Installation as Agents};
 use ovncilium_core::facts::conflists::{ConfDir, ConfFile, Conflists, SilentNode};
 use ovncilium_core::facts::kube_ovn::{CniDaemon, ConfWriter, Controller, Installation, KubeOvn, Owner};
@@ -15,6 +16,7 @@ use ovncilium_core::facts::workloads::{Pod, Unmanaged, Workloads};
 use ovncilium_core::facts::{Facts, Known, Source, Subject, addresses};
 use ovncilium_core::plan::action::CHAINED_LABEL;
 use ovncilium_core::plan::adopt::{Adopting, FoundRelease, NotAdoptable, own_values};
+use ovncilium_core::plan::drift::{self, Standing};
 use ovncilium_core::plan::lint::lint;
 use ovncilium_core::plan::migrate::{Choices, NoPlan, migrate};
 use ovncilium_core::plan::rollback::rollback;
@@ -584,4 +586,81 @@ fn nodes_are_read_and_alike_or_nothing_is_taken_over() {
         known(&mut facts.conflists).nodes[1].files.pop();
     });
     assert_eq!(no_way_back, NotAdoptable::NoPlainFile { nodes: words(&["w-1"]) });
+}
+
+// What must stay true afterwards.
+
+/// The cluster after a takeover or a migration.
+fn settled() -> Facts {
+    let mut facts = guided();
+    let chained = [
+        ("cni-chaining-target", "kube-ovn"),
+        ("routing-mode", "native"),
+        ("enable-ipv4-masquerade", "false"),
+        ("enable-ipv6-masquerade", "false"),
+        ("enable-identity-mark", "false"),
+        ("policy-audit-mode", "false"),
+        ("unmanaged-pod-watcher-interval", "0"),
+        ("write-cni-conf-when-ready", "/host/etc/cni/net.d/01-cilium.conflist"),
+    ];
+    for (key, value) in chained {
+        set(&mut facts, key, value);
+    }
+    agents(&mut facts).config.remove("read-cni-conf");
+    agents(&mut facts).conf_source = None;
+    for dir in &mut known(&mut facts.conflists).nodes {
+        dir.files = vec![
+            conf("01-cilium.conflist", "kube-ovn", &["kube-ovn", "portmap", "cilium-cni"]),
+            plain("10-kube-ovn.conflist"),
+        ];
+    }
+    facts
+}
+
+/// Ids of what has drifted after a change, with what is told of it.
+fn drifted(change: impl Fn(&mut Facts)) -> (ExitCode, Vec<(&'static str, String)>) {
+    let mut facts = settled();
+    change(&mut facts);
+    let held = drift::held(&facts, &[]);
+    let wrong = held.iter().filter(|one| one.standing == Standing::Drifted);
+    (drift::exit_code(&held), wrong.map(|one| (one.id, one.told.join("; "))).collect())
+}
+
+#[test]
+fn nothing_has_drifted_after_a_takeover() {
+    assert_eq!(drifted(|_| {}), (ExitCode::Done, Vec::new()));
+    let unread = drifted(|facts| facts.conflists = Subject::unknown("not read"));
+    assert_eq!(unread, (ExitCode::Done, Vec::new()), "nodes are read on request");
+    let unknown = drifted(|facts| facts.workloads = Subject::unknown("forbidden"));
+    assert_eq!(unknown, (ExitCode::CouldNotJudge, Vec::new()), "unknown never holds");
+}
+
+#[test]
+fn what_somebody_changed_afterwards_is_told() {
+    let one = |change: &dyn Fn(&mut Facts)| match drifted(change) {
+        (ExitCode::ChangesPending, wrong) if wrong.len() == 1 => wrong[0].clone(),
+        other => panic!("{other:?}"),
+    };
+    let overlay = one(&|facts| set(facts, "routing-mode", "tunnel"));
+    assert_eq!(overlay, ("settings", "routing-mode is tunnel, not native".into()));
+    let exclusive = one(&|facts| set(facts, "cni-exclusive", "true"));
+    assert_eq!(exclusive, ("settings", "cni-exclusive is true".into()));
+    assert_eq!(one(&|facts| set(facts, "policy-audit-mode", "true")).0, "settings");
+    assert_eq!(one(&|facts| set(facts, "unmanaged-pod-watcher-interval", "15s")).0, "settings");
+    let agent = one(&|facts| agents(facts).agents[1].ready = false);
+    assert_eq!(agent, ("agents", "none is ready on w-1".into()));
+    let flag = one(&|facts| known(&mut facts.kube_ovn).installations[0].controller.enable_np = true);
+    assert_eq!(flag, ("hand-over", "--enable-np is on again".into()));
+    let pod = one(&|facts| known(&mut facts.workloads).pods.push(pod("late")));
+    assert_eq!(pod, ("endpoints", "1 pods have none: shop/late".into()));
+    let file = one(&|facts| {
+        known(&mut facts.conflists).nodes[2].files.remove(0);
+    });
+    assert_eq!(file, ("nodes", "w-2 loads 10-kube-ovn.conflist (network kube-ovn)".into()));
+    let aside = one(&|facts| {
+        known(&mut facts.conflists).nodes[0].files.push(plain("00-multus.conf.cilium_bak"));
+    });
+    assert_eq!(aside, ("nodes", "cp-1 has 00-multus.conf.cilium_bak, set aside by Cilium".into()));
+    let gone = drifted(|facts| known(&mut facts.cilium).installation = None);
+    assert!(gone.1.iter().any(|(id, _)| *id == "release") && gone.0 == ExitCode::ChangesPending, "{gone:?}");
 }

@@ -71,6 +71,8 @@ pub enum Command {
     Migrate(Migrate),
     /// Tell where a run stands, from the cluster alone
     Status(Status),
+    /// Hold what a migration has made against the cluster: 0 when all of it holds, 8 when something has drifted
+    Verify(Verify),
     /// Go back to Kube-OVN alone
     Rollback(Rollback),
     /// Judge the Cilium chart's manifests between helm and the cluster (Helm calls this)
@@ -286,6 +288,20 @@ pub struct Migrate {
 /// `status`.
 #[derive(Debug, Args)]
 pub struct Status {
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Hold it against this snapshot instead of a cluster
+    #[arg(long, value_name = "FILE", conflicts_with = "nodes")]
+    pub facts: Option<PathBuf>,
+    /// Also read every node: a short-lived read-only pod on each
+    #[arg(long)]
+    pub nodes: bool,
     /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,

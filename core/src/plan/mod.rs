@@ -8,6 +8,7 @@ pub mod action;
 pub mod adopt;
 mod build;
 pub mod driver;
+pub mod drift;
 pub mod fate;
 pub mod flags;
 pub mod lint;

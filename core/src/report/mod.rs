@@ -11,6 +11,7 @@ mod plan;
 mod sarif;
 mod status;
 mod values;
+mod verify;
 
 pub use check::CheckReport;
 pub use lint::{Duplicate, LintReport, Linted};
@@ -20,6 +21,7 @@ pub use plan::PlanReport;
 pub use sarif::RuleText;
 pub use status::StatusReport;
 pub use values::ValuesReport;
+pub use verify::VerifyReport;
 
 /// Version of all JSON reports.
 pub const SCHEMA: u32 = 1;

@@ -11,6 +11,7 @@ mod rollback;
 mod snapshot;
 mod status;
 mod values;
+mod verify;
 
 use ovncilium_core::policy::ModuleRun;
 use ovncilium_core::report::RuleText;
@@ -35,6 +36,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Migrate(args) if args.rehearse => rehearse::run(args),
         Command::Migrate(args) => migrate::run(args, connection),
         Command::Status(args) => status::run(args, connection),
+        Command::Verify(args) => verify::run(args, connection),
         Command::Rollback(args) => rollback::run(args, connection),
         Command::PostRender(args) => Ok(post_render::run(args, connection)),
         Command::Values(args) => values::run(args, connection),
