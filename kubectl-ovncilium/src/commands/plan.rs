@@ -97,8 +97,15 @@ pub fn make(
     let values_now = release.map(|release| release.values.clone());
     let mut choices = chart::choices(chart_args, choose, adopting);
     migrate::check(&facts, &reference)?;
-    let settings = migrate::settings(&facts, &reference, &choices);
-    let pool = settings.as_ref().map(|s| s.cluster_pool.clone()).unwrap_or_else(|_| choices.cluster_pool.clone());
+    let settings = match migrate::settings(&facts, &reference, &choices) {
+        // Why nothing is taken over says more than what policies make of a plan that there is not.
+        Err(error @ NoPlan::NotAdoptable(_)) => return Err(error.into()),
+        settings => settings,
+    };
+    let pool = match &settings {
+        Ok(settings) => settings.cluster_pool.clone(),
+        Err(_) => migrate::cluster_pool(&facts, &choices.cluster_pool).unwrap_or_default(),
+    };
     facts::set_intent(&mut facts, Action::Migrate, Some(reference.version.clone()), &pool, now);
     let facts = Arc::new(facts);
     let evaluation = policies::judge(catalog, &facts, now);
