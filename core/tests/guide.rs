@@ -344,6 +344,11 @@ fn half_of_the_guide_is_completed_in_the_order_that_keeps_policy() {
     let staged = values(&plan.settings, ReleaseStage::Everywhere).unwrap();
     assert_eq!(staged["policyAuditMode"], true);
     assert_eq!(staged["updateStrategy"]["type"], "OnDelete");
+    for stage in [ReleaseStage::Staged, ReleaseStage::Everywhere, ReleaseStage::Settled] {
+        let operator = &values(&plan.settings, stage).unwrap()["operator"];
+        assert_eq!(operator["rollOutPods"], true, "the operator that was there takes our settings");
+        assert_eq!(operator["unmanagedPodWatcher"]["restart"], false);
+    }
     assert_eq!(staged["affinity"].get("nodeAffinity"), None, "no agent is chased away");
     assert!(
         plan.consequences[0].starts_with("1 pods are made again"),

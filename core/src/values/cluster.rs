@@ -59,6 +59,8 @@ pub struct Cluster {
     pub api_server: Option<(String, String)>,
     /// Number of pods without endpoint, when it is known.
     pub unmanaged: Option<usize>,
+    /// The release was another's before: its operator runs with settings that are not ours.
+    pub taken_over: bool,
     /// Cilium enforces already and every pod is managed: it goes on while a run lasts.
     pub enforces: bool,
 }
@@ -216,6 +218,7 @@ impl Cluster {
             nat_gateways: !networks.nat_gateways.is_empty(),
             api_server: api_server(facts, choices)?,
             unmanaged: unmanaged(facts),
+            taken_over: false,
             enforces: false,
         })
     }
@@ -235,6 +238,7 @@ impl Cluster {
             nat_gateways: settings.nat_gateways,
             api_server: None,
             unmanaged: None,
+            taken_over: settings.adopted.is_some(),
             enforces: settings.adopted.as_ref().is_some_and(|adopted| adopted.enforces),
         }
     }

@@ -238,6 +238,11 @@ fn operator(values: &mut Explained, chart: &Chart, cluster: &Cluster, moment: Mo
         2 => values.pin("operator.replicas", replicas, why),
         _ => values.set("operator.replicas", replicas, format!("{why}, and there is one")),
     }
+    if cluster.taken_over {
+        let why =
+            "the operator reads its settings when it starts: it must not go on tainting nodes and deleting DNS pods";
+        values.set("operator.rollOutPods", true, why);
+    }
     if chart.reads("operator.setNodeTaints") {
         let settled = moment == Moment::Settled;
         let why = match settled {
