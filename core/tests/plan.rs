@@ -267,6 +267,7 @@ fn a_rollback_takes_the_file_before_the_agent_and_the_agent_last() {
     assert!(before(&plan, "go-back/", "recycle/"));
     assert!(before(&plan, "recycle/", "remove/label-node"), "pods are recycled while the agent runs");
     assert!(before(&plan, "remove/clean-datapath", "remove/remove-release"));
+    assert!(before(&plan, "remove/remove-release", "verify/remove-taint"), "the operator that taints is gone first");
     let mut hasty = plan.clone();
     hasty.phases.swap(1, 2);
     let said = lint(&hasty).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");

@@ -221,9 +221,18 @@ fn the_way_back_of_a_takeover_leads_to_kube_ovn_alone_from_anywhere() {
             assert!(node.fs.loaded().is_some_and(|network| network.network == "kube-ovn"), "{name} has a network");
             assert!(node.agent.is_none() && node.sandboxes.values().all(|sandbox| !sandbox.chained), "{name}");
         }
+        assert_eq!(held_up(&sim), [""; 0], "killed at {kill:?}");
         let theirs = objects(&sim, Resource::CONFIG_MAPS);
         assert!(theirs.iter().any(|map| map["metadata"]["name"] == "cni-configuration"), "not ours to remove");
     }
+}
+
+/// Pods that do not serve, and nodes that Cilium's operator has closed to pods.
+fn held_up(sim: &SimCluster) -> Vec<String> {
+    let pods = objects(sim, Resource::PODS).into_iter().filter(|pod| !ovncilium_sim::objects::ready(pod));
+    let taints = |node: &Value| node["spec"]["taints"].to_string().contains("cilium.io");
+    let nodes = objects(sim, Resource::NODES).into_iter().filter(taints);
+    pods.chain(nodes).map(|object| object["metadata"]["name"].to_string()).collect()
 }
 
 #[test]

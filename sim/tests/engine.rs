@@ -13,7 +13,7 @@ use ovncilium_core::plan::{Action, Plan, Resource};
 use ovncilium_engine::collect::{self, Options};
 use ovncilium_engine::journal::Store as Journal;
 use ovncilium_engine::run::{Claim, Ended, claim};
-use ovncilium_engine::world::{Cluster as _, World};
+use ovncilium_engine::world::{Cluster as _, Filter, World};
 use ovncilium_sim::{ActorCluster as _, Fault, SimCluster, User, When};
 use serde_json::Value;
 
@@ -119,6 +119,31 @@ fn a_migration_and_its_rollback_leave_the_cluster_as_it_was() {
         .into_iter()
         .filter(|o| o["metadata"]["name"].as_str().unwrap_or_default().starts_with("ovncilium-"));
     assert_eq!(ours.map(|o| o["metadata"]["name"].to_string()).collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+#[test]
+fn nodes_take_pods_after_the_way_back_although_the_operator_was_restarted_before() {
+    let sim = SimCluster::example(13).unwrap();
+    let plan = migration(sim.world());
+    assert_eq!(process(&sim, Some(&plan)), Ok(Ended::Done));
+    // It started with settings that taint nothing; the release has had others since the end.
+    let operators = Filter::all().labelled("io.cilium/app=operator");
+    let pods = sim.person().list(&Resource::PODS, &operators).unwrap();
+    assert_eq!(pods.len(), 2);
+    for pod in &pods {
+        let name = pod["metadata"]["name"].as_str().unwrap();
+        sim.person().delete(&Resource::PODS.named("kube-system", name), None).unwrap();
+    }
+    sim.pass_time(Duration::from_secs(60));
+    let closed = |sim: &SimCluster| {
+        let nodes = sim.person().list(&Resource::NODES, &Filter::all()).unwrap();
+        nodes.iter().filter(|node| node["spec"]["taints"].to_string().contains("cilium.io")).count()
+    };
+    assert_eq!(closed(&sim), 0, "every agent is ready");
+    let back = way_back(sim.world());
+    assert_eq!(process(&sim, Some(&back)), Ok(Ended::Done));
+    sim.pass_time(Duration::from_secs(60));
+    assert_eq!(closed(&sim), 0, "nobody would take the taint away any more");
 }
 
 /// Begin to watch who enforces policy on a pod of every node, once Kube-OVN has built all it builds.

@@ -19,6 +19,8 @@ pub const RECYCLE_ANNOTATION: &str = "ovncilium.io/recycle";
 pub const TASK_LABEL: &str = "ovncilium.io/task";
 /// Label of everything we make in a cluster; the value is the run's id.
 pub const RUN_LABEL: &str = "ovncilium.io/run";
+/// Taint of nodes whose agent is not ready, where `agent-not-ready-taint-key` names no other.
+pub const AGENT_TAINT: &str = "node.cilium.io/agent-not-ready";
 /// Name of the CiliumNodeConfig that chains the nodes with [`CHAINED_LABEL`].
 pub const CHAIN_CONFIG: &str = "ovncilium-chain";
 /// Name of the CiliumNodeConfig that enforces on the nodes with [`ENFORCE_LABEL`].
@@ -77,6 +79,11 @@ pub enum Action {
     LabelNode {
         /// Labels by name.
         labels: BTreeMap<String, Option<String>>,
+    },
+    /// Take a taint of Cilium's operator from the lane's node.
+    RemoveTaint {
+        /// Its key.
+        key: String,
     },
     /// Wait until the agent on the lane's node is ready.
     AwaitAgent,
@@ -148,6 +155,7 @@ impl Action {
             Self::SetNodeConfig { .. } => "set-node-config",
             Self::RemoveNodeConfig { .. } => "remove-node-config",
             Self::LabelNode { .. } => "label-node",
+            Self::RemoveTaint { .. } => "remove-taint",
             Self::AwaitAgent => "await-agent",
             Self::AwaitNoAgent => "await-no-agent",
             Self::RestartAgent => "restart-agent",
@@ -204,6 +212,7 @@ impl fmt::Display for Action {
                     .collect();
                 write!(f, "label node {}", words.join(" "))
             }
+            Self::RemoveTaint { key } => write!(f, "take taint {key} from the node"),
             Self::AwaitAgent => f.write_str("wait for Cilium's agent"),
             Self::AwaitNoAgent => f.write_str("wait until Cilium's agent is gone"),
             Self::RestartAgent => f.write_str("restart Cilium's agent"),

@@ -3,7 +3,7 @@
 use crate::facts::Facts;
 use crate::facts::nodes::Node;
 
-use super::action::{AGENT_LABEL, CHAIN_CONFIG, CHAINED_LABEL, Chain, ENFORCE_CONFIG, ENFORCE_LABEL};
+use super::action::{AGENT_LABEL, AGENT_TAINT, CHAIN_CONFIG, CHAINED_LABEL, Chain, ENFORCE_CONFIG, ENFORCE_LABEL};
 use super::build::{back, chain_config, chain_labels, cluster_stage, labels, no_labels, node_stage, phase, step};
 use super::migrate::{NoPlan, PLAN_HOURS, cluster_uid};
 use super::object::ObjectRef;
@@ -133,13 +133,16 @@ pub fn rollback(
     ));
     phases.push(phase(5, "remove", "remove the agents, their programs and the release", "nothing", remove));
     let all: Vec<&PlannedNode> = planned.iter().collect();
+    // An operator that started after the end of the migration taints nodes whose agent goes, and goes itself.
+    let key = cilium.installation.as_ref().and_then(|found| found.config.get("agent-not-ready-taint-key"));
+    let key = key.map_or(AGENT_TAINT, String::as_str);
     phases.push(phase(
         6,
         "verify",
-        "labels away; look at everything once more",
+        "labels and taints away; look at everything once more",
         "nothing",
         vec![
-            node_stage("labels", "verify", &all, 0, || vec![no_labels()]),
+            node_stage("labels", "verify", &all, 0, || vec![no_labels(), Action::RemoveTaint { key: key.to_owned() }]),
             cluster_stage("verify", vec![step("verify", Action::Verify { chain: Chain::Plain })]),
         ],
     ));

@@ -109,6 +109,9 @@ fn step_writes(writes: &mut Vec<Write>, settings: &Settings, node: &str, action:
         Action::LabelNode { .. } => {
             writes.push(Write::new("patch", Resource::NODES, "", node, "labels of ours"));
         }
+        Action::RemoveTaint { key } => {
+            writes.push(Write::new("patch", Resource::NODES, "", node, &format!("taint {key}")));
+        }
         Action::RestartAgent => {
             writes.push(Write::new("delete", Resource::PODS, &settings.release_namespace, "cilium-*", "agent restart"));
         }

@@ -20,6 +20,7 @@ mod recycle;
 mod remove_crds;
 mod remove_node_config;
 mod remove_release;
+mod remove_taint;
 mod restart_agent;
 mod retire_conf;
 mod retire_found;
@@ -172,6 +173,7 @@ pub fn work(action: &Action) -> Box<dyn Work + '_> {
         }
         Action::RemoveNodeConfig { name } => Box::new(remove_node_config::RemoveNodeConfig(name)),
         Action::LabelNode { labels } => Box::new(label_node::LabelNode(labels)),
+        Action::RemoveTaint { key } => Box::new(remove_taint::RemoveTaint(key)),
         Action::AwaitAgent => Box::new(await_agent::AwaitAgent),
         Action::AwaitNoAgent => Box::new(await_no_agent::AwaitNoAgent),
         Action::RestartAgent => Box::new(restart_agent::RestartAgent),

@@ -1,5 +1,6 @@
 //! The objects of the chart besides `cilium-config`.
 
+use ovncilium_core::Digest;
 use serde_json::{Map, Value, json};
 
 use super::{CHART_VERSION, config_map, merge};
@@ -48,6 +49,7 @@ pub(super) fn of(namespace: &str, values: &Value) -> Result<Vec<Document>, Strin
     }
     let mut config = named("v1", "ConfigMap", "cilium-config");
     config["data"] = json!(config_map::data(values)?);
+    let checksum = Digest::of(config["data"].to_string()).to_string();
     all.push(("cilium-configmap", config));
     for (name, role_source, binding_source) in [
         ("cilium", "cilium-agent/clusterrole", "cilium-agent/clusterrolebinding"),
@@ -79,7 +81,10 @@ pub(super) fn of(namespace: &str, values: &Value) -> Result<Vec<Document>, Strin
     if envoy {
         all.push(("cilium-envoy/daemonset", envoy_set(named("apps/v1", "DaemonSet", "cilium-envoy"))));
     }
-    all.push(("cilium-operator/deployment", operator(named("apps/v1", "Deployment", "cilium-operator"), values)));
+    all.push((
+        "cilium-operator/deployment",
+        operator(named("apps/v1", "Deployment", "cilium-operator"), values, &checksum),
+    ));
     Ok(all
         .into_iter()
         .map(|(source, object)| Document { source: format!("cilium/templates/{source}.yaml"), object })
@@ -185,7 +190,7 @@ fn envoy_set(mut set: Value) -> Value {
     set
 }
 
-fn operator(mut deployment: Value, values: &Value) -> Value {
+fn operator(mut deployment: Value, values: &Value, checksum: &str) -> Value {
     let labels = json!({
         "io.cilium/app": "operator", "name": "cilium-operator",
         "app.kubernetes.io/name": "cilium-operator", "app.kubernetes.io/part-of": "cilium",
@@ -201,6 +206,11 @@ fn operator(mut deployment: Value, values: &Value) -> Value {
     .iter()
     .map(|key| json!({ "key": key, "operator": "Exists" }))
     .collect();
+    // A changed ConfigMap restarts it only so: it reads settings when it starts.
+    let mut metadata = json!({ "labels": labels });
+    if values.pointer("/operator/rollOutPods") == Some(&Value::Bool(true)) {
+        metadata["annotations"] = json!({ "cilium.io/cilium-configmap-checksum": checksum });
+    }
     let replicas = given(values, "/operator/replicas", json!(2));
     let missing = if replicas == json!(1) { "100%" } else { "50%" };
     deployment["metadata"]["labels"] = labels.clone();
@@ -209,7 +219,7 @@ fn operator(mut deployment: Value, values: &Value) -> Value {
         "selector": { "matchLabels": selector },
         "strategy": { "type": "RollingUpdate", "rollingUpdate": { "maxSurge": "25%", "maxUnavailable": missing } },
         "template": {
-            "metadata": { "labels": labels },
+            "metadata": metadata,
             "spec": {
                 "affinity": given(values, "/operator/affinity", json!({ "podAntiAffinity": {
                     "requiredDuringSchedulingIgnoredDuringExecution": [{
