@@ -1,6 +1,7 @@
 //! Watches over what a run has set once and relies on since: the flags of kube-ovn-controller. A controller that puts them back
 //! stops the run at once, instead of being fought.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ovncilium_core::plan::flags::hold;
@@ -26,13 +27,28 @@ impl Run<'_> {
             return None;
         }
         self.flags.last = Some(now);
-        let flags = self.plan.steps().find_map(|(_, node, step)| {
-            let flags = step.action.controller_flags()?;
-            let done = node.is_none() && self.ledger.journal().is_done("cluster", &step.id);
-            done.then_some(flags)
-        })?;
+        let flags = self.set_flags();
+        if flags.is_empty() {
+            return None;
+        }
         let settings = &self.plan.settings;
         let place = Place::find(self.world.cluster, settings).ok()?;
-        (!hold(&place.list, flags)).then(|| place.put_back(settings, flags))
+        (!hold(&place.list, &flags)).then(|| place.put_back(settings, &flags))
+    }
+
+    /// Flags as the finished steps have left them. A takeover sets one twice; while a step is at work on it, that step watches it.
+    fn set_flags(&self) -> BTreeMap<String, String> {
+        let journal = self.ledger.journal();
+        let record = journal.records.get("cluster");
+        let mut set = BTreeMap::new();
+        for (_, _, step) in self.plan.steps().filter(|(_, node, _)| node.is_none()) {
+            let Some(flags) = step.action.controller_flags() else { continue };
+            if journal.is_done("cluster", &step.id) {
+                set.extend(flags.clone());
+            } else if record.is_some_and(|record| record.entry(&step.id).is_some()) {
+                set.retain(|flag, _| !flags.contains_key(flag));
+            }
+        }
+        set
     }
 }
