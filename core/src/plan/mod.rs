@@ -7,8 +7,8 @@
 pub mod action;
 pub mod adopt;
 mod build;
-pub mod driver;
 pub mod drift;
+pub mod driver;
 pub mod fate;
 pub mod flags;
 pub mod lint;
