@@ -47,6 +47,8 @@ struct Told {
     nodes: PretendNodes,
     /// What each node's agent would drop, by node: asked for, and taken by the actors in their next round.
     would_drop: BTreeMap<String, Vec<String>>,
+    /// Files that a person removes from the CNI directories of nodes before the next round.
+    removed: Vec<(String, String)>,
 }
 
 impl Players {
@@ -77,6 +79,12 @@ impl Players {
         told.would_drop.insert(node.to_owned(), lines.iter().map(|&line| line.to_owned()).collect());
     }
 
+    /// A person removes a file from the CNI directory of a node, soon.
+    pub fn removes_conf(&self, node: &str, file: &str) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.removed.push((node.to_owned(), file.to_owned()));
+    }
+
     /// What is on the nodes now.
     pub fn nodes(&self) -> PretendNodes {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).nodes.clone()
@@ -100,6 +108,14 @@ fn play(api: Api, seed: u64, stop: &AtomicBool, told: &Mutex<Told>) {
         let round = Instant::now();
         for (node, lines) in told.lock().unwrap_or_else(PoisonError::into_inner).would_drop.clone() {
             actors.nodes_mut().node(&node).would_drop = lines;
+        }
+        {
+            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            for (node, file) in std::mem::take(&mut told.removed) {
+                actors.nodes_mut().node(&node).fs.remove(&file);
+                // By a person, so that nothing was lost.
+                told.nodes = actors.nodes().clone();
+            }
         }
         let result = actors.tick(&bridge, began + real.elapsed() * SPEED);
         {

@@ -42,6 +42,21 @@ pub(in crate::scenarios) fn unannounced(audit: &Audit) -> Vec<String> {
     wrong
 }
 
+/// As [`unannounced`], but for the pods that looked at nodes before there was a run: a plan that takes over is made of what they tell.
+pub(in crate::scenarios) fn unannounced_by_the_run(audit: &Audit) -> Vec<String> {
+    let begun = audit.changes_by(OPERATOR).find(|event| is_journal(event)).map(|event| event.received);
+    let before = |event: &&Event| begun.is_none_or(|begun| event.received < begun);
+    let looks: Vec<&str> = audit
+        .changes_by(OPERATOR)
+        .filter(|event| event.resource == "pods" && event.verb == "create" && event.subresource.is_empty())
+        .filter(before)
+        .map(name)
+        .filter(|pod| pod.starts_with("ovncilium-probe-"))
+        .collect();
+    let wrong = unannounced(audit).into_iter();
+    wrong.filter(|line| !looks.iter().any(|pod| line.contains(pod))).collect()
+}
+
 /// How many changes there are to be announced; an oracle over nothing proves nothing.
 pub(in crate::scenarios) fn announced_changes(audit: &Audit) -> usize {
     audit.changes_by(OPERATOR).filter(|event| !is_journal(event)).count()
@@ -108,7 +123,10 @@ fn announced(change: &Event, open: &Open, homes: &BTreeMap<String, String>) -> R
         ("leases", "", "delete") => {
             any(open, "cluster", &|entry| is(entry, "remove-release") && says(&entry.recorded, object))
         }
-        ("nodes", "", "patch") => any(open, object, &|entry| is(entry, "label-node")),
+        ("nodes", "", "patch") => any(open, object, &|entry| {
+            is(entry, "label-node") && writes_labels(change)
+                || is(entry, "remove-taint") && removes_taint(change, text(&entry.recorded, "/taint"))
+        }),
         ("deployments", "", "patch") => any(open, "cluster", &|entry| is(entry, "set-controller-flags")),
         ("ciliumnodeconfigs", "", _) => any(open, "cluster", &|entry| {
             is(entry, "node-config") && text(&entry.recorded, "/object").ends_with(&format!("/{object}"))
@@ -125,6 +143,29 @@ fn is(entry: &Entry, action: &str) -> bool {
     entry.step.as_str().split('/').any(|part| {
         part == action || part.strip_prefix("set-") == Some(action) || part.strip_prefix("remove-") == Some(action)
     })
+}
+
+/// The operations of a patch, but those that only compare.
+fn operations(change: &Event) -> impl Iterator<Item = &Value> {
+    let all = change.request_object.as_ref().and_then(Value::as_array).into_iter().flatten();
+    all.filter(|operation| text(operation, "/op") != "test")
+}
+
+fn writes_labels(change: &Event) -> bool {
+    operations(change).all(|operation| text(operation, "/path").starts_with("/metadata/labels"))
+}
+
+/// Whether a patch takes the taints of this key away, and leaves all others that it compared with.
+fn removes_taint(change: &Event, key: &str) -> bool {
+    let body = change.request_object.as_ref().and_then(Value::as_array);
+    let tested = body.into_iter().flatten().find(|operation| text(operation, "/op") == "test");
+    let before = tested.filter(|test| text(test, "/path") == "/spec/taints").and_then(|test| test["value"].as_array());
+    let Some(before) = before else { return false };
+    let kept: Vec<&Value> = before.iter().filter(|taint| text(taint, "/key") != key).collect();
+    let mut written = operations(change);
+    let (Some(one), None) = (written.next(), written.next()) else { return false };
+    let after = one["value"].as_array().into_iter().flatten();
+    kept.len() < before.len() && text(one, "/path") == "/spec/taints" && after.eq(kept)
 }
 
 /// Whether a text somewhere in what was recorded is `word`, or ends with it after a slash.
@@ -199,6 +240,26 @@ mod tests {
         let patch = |at| event(at, OPERATOR, "patch", "nodes//n1", json!([]));
         assert!(unannounced(&Audit::of(vec![open.clone(), patch(1), done.clone()])).is_empty());
         assert_eq!(unannounced(&Audit::of(vec![open, done, patch(3)])).len(), 1);
+    }
+
+    #[test]
+    fn a_taint_that_goes_is_the_one_of_the_intent_and_alone() {
+        let wrong = |step: &str, after: Value| {
+            let intent = record(1, "n1", step, "intent", json!({"node": "n1", "taint": "ours"}));
+            let body = json!([
+                {"op": "test", "path": "/spec/taints", "value": [{"key": "ours"}, {"key": "theirs"}]},
+                {"op": "replace", "path": "/spec/taints", "value": after},
+            ]);
+            unannounced(&Audit::of(vec![intent, event(2, OPERATOR, "patch", "nodes//n1", body)])).len()
+        };
+        assert_eq!(wrong("verify/remove-taint/n1", json!([{"key": "theirs"}])), 0);
+        assert_eq!(wrong("verify/label-node/n1", json!([{"key": "theirs"}])), 1, "labels are no taints");
+        for after in [json!([]), json!([{"key": "ours"}]), json!([{"key": "ours"}, {"key": "theirs"}])] {
+            assert_eq!(wrong("verify/remove-taint/n1", after.clone()), 1, "{after}");
+        }
+        let intent = record(1, "n1", "verify/remove-taint/n1", "intent", json!({"node": "n1", "taint": "ours"}));
+        let labels = json!([{"op": "remove", "path": "/metadata/labels/x"}]);
+        assert_eq!(unannounced(&Audit::of(vec![intent, event(2, OPERATOR, "patch", "nodes//n1", labels)])).len(), 1);
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub(in crate::scenarios) fn hand_over(audit: &Audit, left: &[&str]) -> Vec<Strin
     let off: Vec<&Event> = audit
         .changes_by(OPERATOR)
         .filter(|event| event.resource == "deployments" && name(event) == "kube-ovn-controller")
-        .filter(|event| body(event).contains("--enable-np=false"))
+        .filter(|event| written(event).contains("--enable-np=false"))
         .collect();
     if off.is_empty() {
         return vec!["network policy of Kube-OVN was never turned off".to_owned()];
@@ -64,8 +64,14 @@ fn uncovered(audit: &Audit, at: Timestamp, left: &[&str], what: &str) -> Vec<Str
     uncovered.map(|pod| format!("{what}: pod {pod} had no endpoint")).collect()
 }
 
-fn body(event: &Event) -> String {
-    event.request_object.as_ref().map(Value::to_string).unwrap_or_default()
+/// What a request wants to be; what a patch only compares with was there before.
+fn written(event: &Event) -> String {
+    match event.request_object.as_ref() {
+        Some(Value::Array(operations)) => {
+            operations.iter().filter(|one| text(one, "/op") != "test").map(Value::to_string).collect()
+        }
+        body => body.map(Value::to_string).unwrap_or_default(),
+    }
 }
 
 /// The first patch that gives a node the label of chained nodes.
@@ -137,6 +143,12 @@ mod tests {
         assert_eq!(hand_over(&log([np_off(4), endpoint(5)]), &[]).len(), 1);
         assert!(hand_over(&log([np_off(4), endpoint(5)]), &["shop/web"]).is_empty(), "it was left");
         assert_eq!(hand_over(&log([endpoint(5)]), &[]).len(), 1, "never");
+        let on = json!([
+            {"op": "test", "path": "/x", "value": ["--enable-np=false"]},
+            {"op": "replace", "path": "/x", "value": ["--enable-np=true"]},
+        ]);
+        let on = event(1, OPERATOR, "patch", "deployments.apps/kube-system/kube-ovn-controller", on);
+        assert!(hand_over(&log([on, endpoint(5), np_off(6)]), &[]).is_empty(), "on again is not off");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`crate::program`] is the real binary, [`town`] a cluster at work, [`journey`] the whole way with one helm,
 //! [`super::oracle`] what proves it, [`kills`] the same way with the power going off, [`owner`] a Kube-OVN that Helm owns, [`halfway`]
-//! ways back and stops in the middle, [`refusals`] what must not even begin, [`modules`] foreign
+//! ways back and stops in the middle, [`takeover`] a cluster that was chained before, [`refusals`] what must not even begin, [`modules`] foreign
 //! policies, [`gate`] and [`recorded`] the post-renderer. The stories run side by side, each on a control plane of its own,
 //! since most of the time is waiting. `OVNCILIUM_SPINE=kills,helm3` plays only these.
 
@@ -15,6 +15,7 @@ mod modules;
 mod owner;
 mod recorded;
 mod refusals;
+mod takeover;
 mod teller;
 mod town;
 
@@ -48,7 +49,7 @@ struct Stage<'a> {
 /// One story: its name, and how it is played.
 type Story = (&'static str, fn(&Stage<'_>, &Teller));
 
-const STORIES: [Story; 8] = [
+const STORIES: [Story; 9] = [
     ("helm3", |stage, tell| journey::play(stage, JOURNEYS[0], tell)),
     ("helm4", |stage, tell| journey::play(stage, JOURNEYS[1], tell)),
     ("owner3", |stage, tell| owner::play(stage, Helm::Three, tell)),
@@ -56,6 +57,7 @@ const STORIES: [Story; 8] = [
     ("kills", kills::play),
     ("halfway", halfway::play),
     ("refusals", refusals::play),
+    ("takeover", takeover::play),
     ("renders", recorded::play),
 ];
 

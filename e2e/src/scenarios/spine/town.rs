@@ -117,6 +117,11 @@ impl Town {
         self.players.would_drop(node, lines);
     }
 
+    /// A person removes a CNI file from a node.
+    pub(super) fn removes_conf(&self, node: &str, file: &str) {
+        self.players.removes_conf(node, file);
+    }
+
     /// The configurations of every node and which one its runtime has loaded.
     pub(super) fn configurations(&self) -> BTreeMap<String, (Vec<String>, String)> {
         let nodes = self.players.nodes();
