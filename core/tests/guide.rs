@@ -662,6 +662,17 @@ fn what_somebody_changed_afterwards_is_told() {
         known(&mut facts.conflists).nodes[2].files.remove(0);
     });
     assert_eq!(file, ("nodes", "w-2 loads 10-kube-ovn.conflist (network kube-ovn)".into()));
+    let multus = |facts: &mut Facts| {
+        for dir in &mut known(&mut facts.conflists).nodes {
+            dir.files.insert(0, conf("00-multus.conf", "multus-cni-network", &["multus"]));
+        }
+    };
+    assert_eq!(drifted(multus), (ExitCode::Done, Vec::new()));
+    let behind_multus = one(&|facts| {
+        multus(facts);
+        known(&mut facts.conflists).nodes[2].files.remove(1);
+    });
+    assert_eq!(behind_multus, ("nodes", "w-2 loads 10-kube-ovn.conflist (network kube-ovn)".into()));
     let aside = one(&|facts| {
         known(&mut facts.conflists).nodes[0].files.push(plain("00-multus.conf.cilium_bak"));
     });

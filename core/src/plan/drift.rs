@@ -205,11 +205,11 @@ fn nodes(facts: &Facts) -> Held {
 
 /// What is wrong in a node's directory; the first thing only.
 fn fault(dir: &ConfDir) -> Option<String> {
-    let loaded = dir.effective();
+    // Multus comes first, and calls the file that follows it.
+    let own = dir.files.iter().filter(|file| file.is_loaded() && !file.name.starts_with("00-multus"));
+    let loaded = own.min_by(|a, b| a.name.cmp(&b.name));
     let right = |file: &ConfFile| file.name == CHAINED_CONF && file.network == KUBE_OVN_NETWORK && file.chains_cilium();
     let words = match loaded {
-        // Multus comes first and calls what follows.
-        Some(file) if file.name.starts_with("00-multus") => None,
         Some(file) if right(file) => None,
         Some(file) => Some(format!("loads {} (network {})", file.name, file.network)),
         None => Some("loads nothing".to_owned()),
