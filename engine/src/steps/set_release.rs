@@ -52,8 +52,10 @@ impl Work for SetRelease {
             return Ok(Look::wait("the operator's Deployment appears"));
         };
         let number = |pointer| operator.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+        // One of before leads until it ends, by the settings that it was started with.
         let settled = number("/status/observedGeneration") >= number("/metadata/generation")
             && number("/status/updatedReplicas") >= 1
+            && number("/status/replicas") == number("/status/updatedReplicas")
             && number("/status/availableReplicas") >= 1;
         Ok(if settled {
             Look::met(format!("{} {} is deployed", settings.chart.name, settings.chart.version))
