@@ -46,7 +46,7 @@ impl Work for AwaitOvnPolicy {
                 let Some(node) = controllers_node(cx)? else {
                     return Ok(Look::wait(format!("no pod of {} is ready", cx.settings().controller)));
                 };
-                let (north, south) = match databases(cx)? {
+                let (north, south) = match databases(cx, &place)? {
                     Ok(found) => found,
                     Err(why) => return Ok(Look::Blocked(why)),
                 };
@@ -75,7 +75,10 @@ impl Work for AwaitOvnPolicy {
                 .filter(|(ovn, _)| lacking.contains(*ovn))
                 .map(|(ovn, policy)| format!("{policy} {}", ovn.rsplit(' ').next().unwrap_or_default()))
                 .collect();
-            return again(&format!("OVN has no rules yet for {}", some(&lacking)));
+            return match lacking.is_empty() {
+                true => again("the network policies that had no rules yet are gone"),
+                false => again(&format!("OVN has no rules yet for {}", some(&lacking))),
+            };
         }
         if !behind.is_empty() {
             let late: Vec<String> =
@@ -193,19 +196,10 @@ fn controllers_node(cx: &Cx<'_>) -> Result<Option<String>, StepError> {
 
 /// Where the northbound and the southbound database listen, as kube-ovn-controller's own start script finds out; why that is not
 /// known otherwise.
-fn databases(cx: &Cx<'_>) -> Result<Result<(String, String), String>, StepError> {
-    let settings = cx.settings();
-    let reference = Resource::DEPLOYMENTS.named(&settings.namespace, &settings.controller);
-    let Some(deployment) = cx.world.cluster.get(&reference)? else { return Ok(Err(format!("{reference} is gone"))) };
-    let containers = deployment.pointer("/spec/template/spec/containers").and_then(Value::as_array);
-    let container = containers.into_iter().flatten().find(|one| text(one, "/name") == settings.controller_container);
-    let variables = container.and_then(|one| one.get("env")).and_then(Value::as_array);
-    let value = |name: &str| {
-        let found = variables.into_iter().flatten().find(|variable| text(variable, "/name") == name);
-        found.map(|variable| text(variable, "/value").trim()).unwrap_or_default()
-    };
-    let protocol = if value("ENABLE_SSL") == "true" { "ssl" } else { "tcp" };
-    let addresses: Vec<&str> = value("OVN_DB_IPS").split(',').map(str::trim).filter(|one| !one.is_empty()).collect();
+fn databases(cx: &Cx<'_>, controller: &Place) -> Result<Result<(String, String), String>, StepError> {
+    let protocol = if controller.variable("ENABLE_SSL") == "true" { "ssl" } else { "tcp" };
+    let addresses: Vec<&str> =
+        controller.variable("OVN_DB_IPS").split(',').map(str::trim).filter(|one| !one.is_empty()).collect();
     if !addresses.is_empty() {
         let at = |port: u16| {
             let each: Vec<String> = addresses.iter().map(|ip| format!("{protocol}:[{ip}]:{port}")).collect();
@@ -213,14 +207,14 @@ fn databases(cx: &Cx<'_>) -> Result<Result<(String, String), String>, StepError>
         };
         return Ok(Ok((at(6641), at(6642))));
     }
-    let filter = Filter { namespace: Some(settings.namespace.clone()), ..Filter::all() };
+    let filter = Filter::in_namespace(&cx.settings().namespace);
     let services = cx.world.cluster.list(&Resource::SERVICES, &filter)?;
     let service = |name: &str, port: u16| {
         let found = services.iter().find(|service| text(service, "/metadata/name") == name);
         let address = found.map(|service| text(service, "/spec/clusterIP")).filter(|ip| !ip.is_empty());
         address
             .map(|ip| format!("{protocol}:[{ip}]:{port}"))
-            .ok_or_else(|| format!("{reference} names no OVN_DB_IPS and there is no Service {name}"))
+            .ok_or_else(|| format!("{} names no OVN_DB_IPS and there is no Service {name}", controller.object))
     };
     Ok(service("ovn-nb", 6641).and_then(|north| Ok((north, service("ovn-sb", 6642)?))))
 }

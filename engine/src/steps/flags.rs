@@ -19,6 +19,8 @@ pub(crate) struct Place {
     /// The Deployment.
     pub(crate) object: ObjectRef,
     pub(super) deployment: Value,
+    /// Its container, by index.
+    container: usize,
     /// Path of the list in it.
     pub(super) path: String,
     pub(crate) list: Vec<String>,
@@ -41,7 +43,15 @@ impl Place {
         let path = format!("/spec/template/spec/containers/{index}/{}", settings.controller_flags_in);
         let words = deployment.pointer(&path).and_then(Value::as_array);
         let list = words.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
-        Ok(Self { object, deployment, path, list })
+        Ok(Self { object, deployment, container: index, path, list })
+    }
+
+    /// What an environment variable of the controller says; empty when it is not set by a value.
+    pub(super) fn variable(&self, name: &str) -> &str {
+        let path = format!("/spec/template/spec/containers/{}/env", self.container);
+        let variables = self.deployment.pointer(&path).and_then(Value::as_array).into_iter().flatten();
+        let mut found = variables.filter(|variable| text(variable, "/name") == name);
+        found.next().map(|variable| text(variable, "/value").trim()).unwrap_or_default()
     }
 
     pub(super) fn generation(&self) -> u64 {
@@ -162,6 +172,7 @@ mod tests {
         Place {
             object: Resource::DEPLOYMENTS.named("kube-system", "kube-ovn-controller"),
             deployment: json!({ "metadata": { "managedFields": managers, "generation": 7 } }),
+            container: 0,
             path: String::new(),
             list: Vec::new(),
         }
