@@ -1,5 +1,5 @@
 //! kube-ovn-controller: gives pods their addresses, and builds or removes load balancers and access lists when it
-//! starts; access lists come last, when it has been available for a while.
+//! starts; access lists come last, when it has been available for a while, and each node's OVN controller takes them over by itself.
 //!
 //! Flags count at start only: the leader's first round collects what they turn off (`pkg/controller/gc.go`), which
 //! blanks the load balancer names in the status of the VPC `ovn-cluster`, and builds anew what they turn on. While no
@@ -65,10 +65,18 @@ impl Actor for KubeOvnController {
             self.leader = Some((uid.clone(), since, true));
             self.owes_policy = enabled(pod, "enable-np");
         }
-        if self.owes_policy && pass.due(since, pass.jitter.millis(&format!("policies/{uid}"), 4_000, 60_000)) {
+        let built = pass.jitter.millis(&format!("policies/{uid}"), 4_000, 60_000);
+        if self.owes_policy && pass.due(since, built) {
             pass.nodes.ovn.network_policy = true;
+            pass.nodes.ovn.behind = pass.nodes.iter().map(|(name, _)| name.clone()).collect();
             self.owes_policy = false;
         }
+        let behind = std::mem::take(&mut pass.nodes.ovn.behind);
+        let late = |pass: &mut Pass<'_>, name: &str| {
+            let takes = pass.jitter.millis(&format!("chassis/{name}/{uid}"), 500, 10_000);
+            !pass.due(since, built + takes)
+        };
+        pass.nodes.ovn.behind = behind.into_iter().filter(|name| late(pass, name)).collect();
         self.give_addresses(pass);
     }
 }

@@ -7,12 +7,21 @@ use jiff::Timestamp;
 use super::node_fs::NodeFs;
 
 /// OVN's own state.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ovn {
     /// Load balancers exist: Services work for every pod without anybody's help.
     pub load_balancer: bool,
     /// Access lists of NetworkPolicies exist.
     pub network_policy: bool,
+    /// Nodes whose OVN controller has not taken them over yet.
+    pub behind: BTreeSet<String>,
+}
+
+impl Ovn {
+    /// Whether access lists hold on a node.
+    pub fn enforces_on(&self, node: &str) -> bool {
+        self.network_policy && !self.behind.contains(node)
+    }
 }
 
 /// A running agent of Cilium.

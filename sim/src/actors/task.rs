@@ -1,5 +1,6 @@
 //! Task pods of the engine: what their scripts (`engine/scripts/`) would do and answer on a pretend node.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use crate::{base64, objects};
 const MESSAGE_LIMIT: usize = 4_000;
 /// Bytes up to which the probe shows the content of a file that a runtime loads.
 const CONTENT_LIMIT: usize = 2_048;
+/// Annotation of nodes with the name of their OVN controller.
+const CHASSIS: &str = "ovn.kubernetes.io/chassis";
 /// Seconds a canary whose checks passed stays, unless its environment says otherwise.
 const CANARY_STAYS: u64 = 170;
 
@@ -162,16 +165,31 @@ fn endpoints(node: &PretendNode) -> Outcome {
     Outcome::succeeded(answer)
 }
 
-/// `policies.sh`: all of them or, until the controller has built its access lists, none.
+/// `policies.sh`: all of them or, until the controller has built its access lists, none; then who has not taken them over.
 fn policies(pass: &Pass<'_>, pod: &Value) -> Outcome {
-    let wanted: Vec<&str> = environment(pod, "WANTED_0").split(',').filter(|word| !word.is_empty()).collect();
+    let wanted = listed(pod, "WANTED");
     let mut answer = format!("policies {}\n", wanted.len());
-    if !pass.nodes.ovn.network_policy {
-        for policy in wanted {
-            let _ = writeln!(answer, "lacking {policy}");
+    let ovn = &pass.nodes.ovn;
+    let lines: Vec<String> = if ovn.network_policy {
+        let nodes = pass.view.all(&Resource::NODES).iter().filter(|node| !ovn.behind.contains(objects::name(node)));
+        let taken: BTreeSet<&str> = nodes.filter_map(|node| objects::annotation(node, CHASSIS)).collect();
+        let behind = listed(pod, "CHASSIS").into_iter().filter(|chassis| !taken.contains(chassis));
+        behind.map(|chassis| format!("behind {chassis}\n")).collect()
+    } else {
+        wanted.into_iter().map(|policy| format!("lacking {policy}\n")).collect()
+    };
+    for line in lines {
+        if answer.len() + line.len() < MESSAGE_LIMIT {
+            answer.push_str(&line);
         }
     }
     Outcome::succeeded(answer)
+}
+
+/// A list that came in the variables `NAME_0`, `NAME_1`, ….
+fn listed<'p>(pod: &'p Value, name: &str) -> Vec<&'p str> {
+    let parts = (0..).map(|index| environment(pod, &format!("{name}_{index}"))).take_while(|part| !part.is_empty());
+    parts.flat_map(|part| part.split(',')).collect()
 }
 
 /// `cleanup.sh`: `cilium-dbg post-uninstall-cleanup`, which refuses beside a running agent, removes devices and does

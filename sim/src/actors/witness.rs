@@ -13,7 +13,7 @@ pub struct Witness;
 
 impl Actor for Witness {
     fn tick(&mut self, pass: &mut Pass<'_>) {
-        if pass.nodes.ovn.network_policy {
+        if pass.nodes.ovn.network_policy && pass.nodes.ovn.behind.is_empty() {
             return;
         }
         let view = pass.view;
@@ -23,7 +23,8 @@ impl Actor for Witness {
                 let selected = objects::namespace(pod) == objects::namespace(policy)
                     && selector::matches(pod, &policy["spec"]["podSelector"]);
                 let sandbox = pass.nodes.sandbox(objects::uid(pod)).filter(|_| selected);
-                if sandbox.is_some_and(|sandbox| !sandbox.enforced) {
+                let by_ovn = pass.nodes.ovn.enforces_on(objects::text(pod, "/spec/nodeName"));
+                if !by_ovn && sandbox.is_some_and(|sandbox| !sandbox.enforced) {
                     seen.push(format!("{} {}/{}", pass.now, objects::namespace(pod), objects::name(pod)));
                 }
             }
