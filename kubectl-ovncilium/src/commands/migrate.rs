@@ -155,24 +155,55 @@ fn same_modules(plan: &Plan, catalog: &Catalog) -> Result<(), Failure> {
     }
 }
 
-/// What a cluster has recorded is only gone on with if it is a plan of ours for this cluster.
+/// What a cluster has recorded is only gone on with if it is a plan of ours for this cluster. One that another version has made may
+/// break a promise that this one holds plans to: that is no damage.
 pub fn trustworthy(plan: &Plan, namespace: &str, facts: &Facts) -> Result<(), Failure> {
-    let cluster = migrate::cluster_uid(facts);
-    let wrong = if plan.settings.namespace != namespace {
-        Some(format!("it is for a Kube-OVN in {}, this one is in {namespace}", plan.settings.namespace))
-    } else if plan.cluster != cluster {
-        Some(format!("it is for cluster {}, this is {cluster}", plan.cluster))
-    } else {
-        lint::lint(plan).first().map(ToString::to_string)
-    };
-    match wrong {
-        None => Ok(()),
-        Some(why) => Err(Failure::new(
-            ExitCode::Refused,
-            format!("the plan that is recorded in this cluster cannot be trusted: {why}"),
-            NextStep::Read("docs/runbook.md, \"A damaged journal\"".to_owned()),
-        )),
+    is_of(plan, namespace, facts)?;
+    let Some(broken) = lint::lint(plan).into_iter().next() else { return Ok(()) };
+    if is_of_this_version(plan) {
+        return Err(damaged(&broken.to_string()));
     }
+    Err(Failure::new(
+        ExitCode::Paused,
+        format!(
+            "the plan that is recorded in this cluster was made by ovncilium {}, and {} does not carry it out: {broken}",
+            plan.written_by,
+            env!("CARGO_PKG_VERSION")
+        ),
+        NextStep::Edit(match plan.kind {
+            Kind::Migrate => format!(
+                "go on with ovncilium {}, or go back with this one: `kubectl ovncilium rollback`",
+                plan.written_by
+            ),
+            Kind::Rollback => format!("go on with ovncilium {}: `kubectl ovncilium rollback`", plan.written_by),
+        }),
+    ))
+}
+
+/// Whether a recorded plan is for this cluster and its Kube-OVN.
+pub fn is_of(plan: &Plan, namespace: &str, facts: &Facts) -> Result<(), Failure> {
+    let cluster = migrate::cluster_uid(facts);
+    if plan.settings.namespace != namespace {
+        let planned = &plan.settings.namespace;
+        return Err(damaged(&format!("it is for a Kube-OVN in {planned}, this one is in {namespace}")));
+    }
+    if plan.cluster != cluster {
+        return Err(damaged(&format!("it is for cluster {}, this is {cluster}", plan.cluster)));
+    }
+    Ok(())
+}
+
+/// Whether a plan was made by the planner of this program.
+pub fn is_of_this_version(plan: &Plan) -> bool {
+    plan.written_by == env!("CARGO_PKG_VERSION")
+}
+
+fn damaged(why: &str) -> Failure {
+    Failure::new(
+        ExitCode::Refused,
+        format!("the plan that is recorded in this cluster cannot be trusted: {why}"),
+        NextStep::Read("docs/runbook.md, \"A damaged journal\"".to_owned()),
+    )
 }
 
 fn resume(
@@ -309,7 +340,7 @@ pub fn finish(ended: &Ended, signal: Option<ExitCode>, command: &str) -> Result<
             ui::say(
                 "\ndone: every node is chained, every pod has its endpoint, Kube-OVN handed policy and services over",
             );
-            ui::say("next: `kubectl ovncilium status`; the way back: `kubectl ovncilium rollback`");
+            ui::say("next: `kubectl ovncilium verify`; the way back: `kubectl ovncilium rollback`");
             Ok(ExitCode::Done)
         }
         Ended::Paused(reason) => Err(Failure::new(
@@ -324,5 +355,52 @@ pub fn finish(ended: &Ended, signal: Option<ExitCode>, command: &str) -> Result<
             "stopped; the journal is intact",
             NextStep::Command(format!("kubectl ovncilium {command}")),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ovncilium_core::plan::Action;
+    use ovncilium_engine::collect;
+    use ovncilium_sim::SimCluster;
+
+    use super::*;
+
+    /// A plan for the pretend cluster in which agents enforce before anybody has looked at what they would drop.
+    fn unreviewed() -> (Plan, Facts) {
+        let sim = SimCluster::example(1).unwrap();
+        let world = sim.world();
+        let options =
+            collect::Options { context: None, release_namespace: "kube-system".into(), now: world.clock.now() };
+        let facts = collect::collect(world.cluster, &options).unwrap();
+        let chart = world.charts.chart().unwrap();
+        let choices = migrate::Choices::default();
+        let mut plan = migrate::migrate(&facts, &chart, &[], &choices, vec![], world.clock.now()).unwrap();
+        assert!(trustworthy(&plan, "kube-system", &facts).is_ok());
+        for lane in plan.phases.iter_mut().flat_map(|phase| &mut phase.stages).flat_map(|stage| &mut stage.lanes) {
+            lane.steps.retain(|step| step.action != Action::ReviewDrops);
+        }
+        (plan, facts)
+    }
+
+    #[test]
+    fn a_recorded_plan_that_breaks_a_promise_is_damaged_if_this_version_has_made_it() {
+        let (plan, facts) = unreviewed();
+        let failure = trustworthy(&plan, "kube-system", &facts).unwrap_err();
+        assert_eq!(failure.exit, ExitCode::Refused);
+        assert!(failure.message.contains("cannot be trusted"), "{}", failure.message);
+    }
+
+    #[test]
+    fn a_recorded_plan_of_another_version_is_told_as_such_with_the_two_ways_on() {
+        let (mut plan, facts) = unreviewed();
+        plan.written_by = "0.0.9".into();
+        let failure = trustworthy(&plan, "kube-system", &facts).unwrap_err();
+        assert_eq!(failure.exit, ExitCode::Paused);
+        assert!(failure.message.contains("was made by ovncilium 0.0.9"), "{}", failure.message);
+        let next = failure.next.unwrap().line();
+        assert!(next.contains("ovncilium 0.0.9") && next.contains("kubectl ovncilium rollback"), "{next}");
+        let elsewhere = trustworthy(&plan, "other", &facts).unwrap_err();
+        assert_eq!(elsewhere.exit, ExitCode::Refused, "another cluster's is never gone on with");
     }
 }

@@ -15,7 +15,7 @@ use ovncilium_engine::world::World;
 use ovncilium_engine::{Charts, kube_ovn_release};
 use serde_json::Value;
 
-use super::migrate::{CHART, ask, finish, travelled_chart, trustworthy};
+use super::migrate::{CHART, ask, finish, is_of, is_of_this_version, travelled_chart, trustworthy};
 use crate::cli::{Chart, Connection, Rollback};
 use crate::failure::Failure;
 use crate::input::{chart, connection as connect, facts};
@@ -34,7 +34,11 @@ pub fn run(args: &Rollback, connection: &Connection) -> Result<ExitCode, Failure
             NextStep::Command("kubectl ovncilium status".to_owned()),
         ));
     };
-    trustworthy(&loaded.plan, &namespace, &facts)?;
+    match loaded.plan.kind {
+        // Of another version's migration only the settings are taken: its order is nobody's any more.
+        Kind::Migrate if !is_of_this_version(&loaded.plan) => is_of(&loaded.plan, &namespace, &facts)?,
+        Kind::Migrate | Kind::Rollback => trustworthy(&loaded.plan, &namespace, &facts)?,
+    }
     let store = Store::new(&cluster, &namespace);
     let header = loaded.journal.header.clone();
     let flags = Chart { helm: args.helm.clone(), ..Chart::default() };
