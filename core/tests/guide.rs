@@ -428,6 +428,7 @@ fn the_way_back_leads_to_kube_ovn_alone_and_says_so() {
     // Killed right after the release was changed: no node has our file or a label of ours yet.
     let back = rollback(&guided(), taken.settings.clone(), &[], vec![], now()).unwrap();
     assert_eq!(lint(&back), vec![]);
+    assert!(back.consequences[0].contains("taken over goes as well") && back.consequences[0].contains("revision 3"));
     assert!(before(&back, "hold/label-node", "hold/set-release"), "no agent is chased away by the affinity");
     assert!(before(&back, "hand-back/await-ovn-policy", "hold/"), "Kube-OVN enforces before Cilium audits again");
     assert!(before(&back, "hold-audit/", "go-back/"), "policy is OVN's alone before a node leaves the chain");

@@ -269,7 +269,7 @@ pub struct Migrate {
     #[arg(long, default_value_t = 1, requires = "rehearse", value_name = "N")]
     pub seed: u64,
     /// Run this saved plan
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "adopt")]
     pub plan: Option<PathBuf>,
     /// Do not ask
     #[arg(long, short)]

@@ -196,7 +196,7 @@ impl fmt::Display for Action {
                 f.write_str("helm: Cilium in audit mode, agents only on labelled nodes")
             }
             Self::SetRelease { stage: ReleaseStage::Everywhere } => {
-                f.write_str("helm: agents on every node, still audit")
+                f.write_str("helm: agents on every node, not yet settled")
             }
             Self::SetRelease { stage: ReleaseStage::Settled } => f.write_str("helm: the values that stay"),
             Self::RemoveRelease => f.write_str("helm: remove the release"),

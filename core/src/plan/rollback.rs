@@ -165,6 +165,16 @@ pub fn rollback(
         ],
         writes: Vec::new(),
     };
+    if let Some(adopted) = &plan.settings.adopted {
+        plan.consequences.insert(
+            0,
+            format!(
+                "the Cilium that was taken over goes as well, its Helm release and the history with the values of before too; where \
+                 revision {} is still wanted, stop here (docs/runbook.md, \"A cluster that is chained already\")",
+                adopted.revision
+            ),
+        );
+    }
     plan.consequences.extend(notice);
     if !plan.settings.on_delete.is_empty() {
         plan.consequences.push(format!(

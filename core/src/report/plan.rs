@@ -30,6 +30,10 @@ impl<'a> PlanReport<'a> {
         let plan = self.plan;
         let mut out = String::new();
         let title = match plan.kind {
+            Kind::Migrate if plan.settings.adopted.is_some() => format!(
+                "take over Cilium {}, which is chained behind Kube-OVN already, to layout beside",
+                plan.settings.chart.version
+            ),
             Kind::Migrate => format!("bring Cilium {} in behind Kube-OVN, layout beside", plan.settings.chart.version),
             Kind::Rollback => "go back to Kube-OVN alone".to_owned(),
         };

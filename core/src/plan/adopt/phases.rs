@@ -82,7 +82,12 @@ pub(in crate::plan) fn phases(
         phase(
             1,
             "take-over",
-            "give the release our values; no agent restarts yet",
+            match adopted.enforces {
+                true => "give the release our values, enforcing as before; no agent restarts yet",
+                false => {
+                    "give the release our values, auditing until every pod has its endpoint; no agent restarts yet"
+                }
+            },
             "nothing",
             take_over(settings, adopted, kube_ovn),
         ),
