@@ -151,10 +151,34 @@ impl Lab {
         Ok(lab)
     }
 
+    /// Pulls a node's plug and boots it from the disk that it has; `index` is its place in [`Lab::nodes`].
+    ///
+    /// # Errors
+    /// As [`Lab::up`]; the node is gone then.
+    pub(crate) fn restart(&mut self, index: usize) -> Result<()> {
+        let node = self.nodes.remove(index);
+        let (name, address) = (node.name.clone(), node.address);
+        // The cable first: a network that ends takes its time to let go of it.
+        let mut unplug = self.stock.tree.command("ip");
+        unplug.args(["link", "delete", &name]);
+        tree::run("ip", unplug)?;
+        drop(node);
+        let node = Node::boot(&self.parts(), &name, address)?;
+        self.nodes.insert(index, node);
+        Ok(())
+    }
+
     /// The command, as words, that asks a node's runtime by CRI what it has loaded.
     pub(crate) fn runtime_info(&self, node: &Node) -> Vec<String> {
+        self.crictl(node, &["info"])
+    }
+
+    /// The command, as words, that asks a node's runtime by CRI.
+    pub(crate) fn crictl(&self, node: &Node, args: &[&str]) -> Vec<String> {
         let crictl = self.stock.programs.crictl.to_string_lossy().into_owned();
-        let command = node.command(&[&crictl, "--runtime-endpoint", "unix:///run/containerd/containerd.sock", "info"]);
+        let mut words = vec![crictl.as_str(), "--runtime-endpoint", "unix:///run/containerd/containerd.sock"];
+        words.extend(args);
+        let command = node.command(&words);
         let args = command.get_args().map(|arg| arg.to_string_lossy().into_owned());
         [command.get_program().to_string_lossy().into_owned()].into_iter().chain(args).collect()
     }

@@ -11,7 +11,15 @@ use crate::error::{Error, Result};
 /// # Errors
 /// [`Error::Expectation`] when the runtime does not answer.
 pub(crate) fn ask(node: &str, info: &[String]) -> Result<String> {
-    let (program, args) = info.split_first().ok_or_else(|| Error::Expectation("no command to ask with".to_owned()))?;
+    answer(node, info).map(|status| loaded(&status))
+}
+
+/// What a node's runtime answers; `words` are [`super::Lab::crictl`], with an output of JSON.
+///
+/// # Errors
+/// As [`ask`].
+pub(crate) fn answer(node: &str, words: &[String]) -> Result<Value> {
+    let (program, args) = words.split_first().ok_or_else(|| Error::Expectation("no command to ask with".to_owned()))?;
     let output = Command::new(program)
         .args(args)
         .output()
@@ -20,8 +28,7 @@ pub(crate) fn ask(node: &str, info: &[String]) -> Result<String> {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(Error::Expectation(format!("CRI of {node} does not answer: {}", said.trim())));
     }
-    let status: Value = serde_json::from_slice(&output.stdout).map_err(Error::json("`crictl info`"))?;
-    Ok(loaded(&status))
+    serde_json::from_slice(&output.stdout).map_err(Error::json("`crictl`"))
 }
 
 /// The CNI configuration in `crictl info`: its load status, then name and plugins of each network but loopback.

@@ -43,6 +43,12 @@ pub(super) struct Gap {
     pub(super) since: Moment,
 }
 
+impl Gap {
+    pub(super) fn window(self) -> Window {
+        Window { from: self.since, to: self.since + self.milliseconds }
+    }
+}
+
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ms", self.milliseconds)
@@ -126,7 +132,7 @@ impl Window {
         (self.from..=self.to).contains(&at)
     }
 
-    fn meets(self, other: Self) -> bool {
+    pub(super) fn meets(self, other: Self) -> bool {
         self.from <= other.to && other.from <= self.to
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! Everything is real: kubelets, containerd, Kube-OVN, kube-proxy, Cilium's agents, operator and plugin as their charts deploy them
 //! ([`crate::lab`]). [`town`] is what lives there, [`person`] runs it, [`watch`] looks at pods and runtimes, [`answers`] reads what was
-//! answered, [`before`] is what a node was before, [`phases`] are the ways back. Nothing here believes a word of the program under test.
+//! answered, [`report`] tells the gaps, [`before`] is what a node was before, [`phases`] are the ways back, [`restart`] a node whose agent comes late. Nothing here believes a word of the program under test.
 
 mod answers;
 mod before;
 mod person;
 mod phases;
+mod report;
+mod restart;
 mod town;
 mod watch;
 
@@ -72,8 +74,10 @@ struct Part {
 }
 
 fn play(stock: Stock, tests: &mut Tests<'_>) {
-    if let Some(stage) = begin(stock, tests) {
-        stage.tell(tests);
+    if let Some(mut stage) = begin(stock, tests)
+        && stage.tell(tests)
+    {
+        stage.restart_with_a_late_agent(tests);
     }
 }
 
@@ -104,8 +108,9 @@ fn begin(stock: Stock, tests: &mut Tests<'_>) -> Option<Stage> {
 }
 
 impl Stage {
-    fn tell(&self, tests: &mut Tests<'_>) {
-        let Some(before) = tests.run("nodes_and_objects_stand_still", || Before::take(&self.lab)) else { return };
+    /// Whether the cluster is chained in the end.
+    fn tell(&self, tests: &mut Tests<'_>) -> bool {
+        let Some(before) = tests.run("nodes_and_objects_stand_still", || Before::take(&self.lab)) else { return false };
         let mut parts = Vec::new();
         let idle = self.part(tests, "before", "everybody_is_answered_before", || {
             std::thread::sleep(Duration::from_secs(5));
@@ -126,7 +131,7 @@ impl Stage {
         });
         let (Some(stopped), Some(mut migrated)) = (stopped, migrated) else {
             self.judge(tests, &parts);
-            return;
+            return false;
         };
         self.is_chained(tests);
         tests.run("nodes_are_not_as_before_while_chained", || {
@@ -156,11 +161,13 @@ impl Stage {
             Town::let_nodes_in(self.lab.control_plane.api(), true)?;
             self.run(&args, 0)
         });
-        if again.is_some() {
+        let chained = again.is_some();
+        if chained {
             self.is_chained(tests);
         }
         parts.extend(again);
         self.judge(tests, &parts);
+        chained
     }
 
     /// The command line of a migration.
@@ -321,8 +328,10 @@ impl Stage {
         });
         let Some(answers) = tests.run("answers_are_read", || Answers::read_all(&self.town.answers)) else { return };
         tests.run("a_stranger_is_never_answered_and_always_elsewhere", || stranger(&answers, parts));
-        for line in self.table(&answers, parts).unwrap_or_default() {
-            tests.note(&line);
+        if let Some(lines) = tests.run("gaps_are_told", || report::lines(self, &answers, parts)) {
+            for line in lines {
+                tests.note(&line);
+            }
         }
         for part in parts {
             tests.run(&format!("{}_breaks_nothing_from_pod_to_pod", part.name), || {
@@ -360,26 +369,6 @@ impl Stage {
             other => other,
         };
         self.watch.away(&[target, &format!("{}-{}", one.who, one.on)])
-    }
-
-    /// The longest gap of each part, for everybody who asks.
-    fn table(&self, answers: &[Answers], parts: &[Part]) -> Result<Vec<String>> {
-        let names: Vec<_> = parts.iter().map(|part| part.name).collect();
-        let mut lines =
-            vec![format!("longest time between two answers, without a pod's own restart: {}", names.join(" · "))];
-        for one in answers.iter().filter(|one| one.who != "stranger" || one.target == "web") {
-            let excused = self.excused(one)?;
-            let cells: Vec<String> = parts
-                .iter()
-                .map(|part| {
-                    let gap = one.longest_gap(part.time, &excused).map_or("-".to_owned(), |gap| gap.to_string());
-                    let failed = one.failures(part.time, &excused).len();
-                    if failed == 0 { gap } else { format!("{gap} ({failed} unanswered)") }
-                })
-                .collect();
-            lines.push(format!("{}: {}", one.name(), cells.join(" · ")));
-        }
-        Ok(lines)
     }
 }
 

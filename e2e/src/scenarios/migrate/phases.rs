@@ -1,21 +1,49 @@
 //! Back from every phase: the process dies there, and a rollback makes nodes and objects what they were before it began.
+//!
+//! `OVNCILIUM_WAY_BACK=canary,enforce` plays only these.
 
-use std::{thread, time::Duration};
+use std::{env, thread, time::Duration};
 
 use super::{Before, Part, Stage, Town};
 use crate::{
     error::{Error, Result},
     lab::Stock,
-    scenarios::oracle::{OPERATOR, journal},
+    scenarios::oracle::{OPERATOR, intents, journal},
     verdict::{Tests, expect},
 };
 
-/// Every phase of a migration that changes something, from number 1 on; number 0, `claim`, only looks.
-const PHASES: [&str; 7] = ["install", "canary", "cut_over", "recycle", "enforce", "hand_over", "settle"];
-/// The process dies when it has made this many changes in the phase: its first step is under way.
-const CHANGES: usize = 3;
+/// Where each migration dies; number 0, `claim`, only looks. In order of the phases, from 1 on.
+const DEATHS: [Death; 7] = [
+    Death { phase: "install", step: "install/set-release", changes: 5, leaves: "a release that helm has half made" },
+    Death { phase: "canary", step: "canary-off/label-node/", changes: 1, leaves: "an agent that is on its way out" },
+    Death { phase: "cut_over", step: "cut-over/canary/", changes: 1, leaves: "two chained nodes and a canary" },
+    Death {
+        phase: "recycle",
+        step: "recycle/recycle/",
+        changes: 3,
+        leaves: "some pods with an endpoint, some without",
+    },
+    Death { phase: "enforce", step: "enforce/restart-agent/", changes: 1, leaves: "one node that enforces" },
+    Death {
+        phase: "hand_over",
+        step: "hand-over/set-controller-flags",
+        changes: 1,
+        leaves: "a controller that restarts",
+    },
+    Death { phase: "settle", step: "settle/enforce/remove-node-config", changes: 0, leaves: "the values that stay" },
+];
 const POLL: Duration = Duration::from_millis(50);
 const LIMIT: Duration = Duration::from_secs(600);
+
+/// The process dies in the midst of a step.
+struct Death {
+    phase: &'static str,
+    /// How the step's id begins; the journal has its intent, and nobody has said that it ended.
+    step: &'static str,
+    /// So many changes of ours later.
+    changes: usize,
+    leaves: &'static str,
+}
 
 pub(in crate::scenarios) fn play(stock: Stock, tests: &mut Tests<'_>) {
     if let Some(stage) = super::begin(stock, tests) {
@@ -23,15 +51,31 @@ pub(in crate::scenarios) fn play(stock: Stock, tests: &mut Tests<'_>) {
     }
 }
 
+/// The deaths to be died, with the numbers of their phases.
+fn chosen() -> Result<Vec<(u8, &'static Death)>> {
+    let only = env::var("OVNCILIUM_WAY_BACK").unwrap_or_default();
+    let wanted: Vec<&str> = only.split(',').filter(|name| !name.is_empty()).collect();
+    let all = || (1..).zip(&DEATHS);
+    let is_known = |name: &&str| all().any(|(_, death)| death.phase == *name);
+    expect(wanted.iter().all(is_known), || {
+        format!("OVNCILIUM_WAY_BACK={only}: there are {:?}", DEATHS.each_ref().map(|death| death.phase))
+    })?;
+    Ok(all().filter(|(_, death)| wanted.is_empty() || wanted.contains(&death.phase)).collect())
+}
+
 impl Stage {
     fn back_from_every_phase(&self, tests: &mut Tests<'_>) {
         let open = tests.run("the_policy_lets_nodes_in", || Town::let_nodes_in(self.lab.control_plane.api(), true));
         let before = open.and_then(|()| tests.run("nodes_and_objects_stand_still", || Before::take(&self.lab)));
         let Some(before) = before else { return };
+        let Some(deaths) = tests.run("phases_are_known", chosen) else { return };
         let mut parts: Vec<Part> = Vec::new();
-        for (number, phase) in (1..).zip(PHASES) {
+        for (number, death) in &deaths {
+            let number = *number;
+            let phase = death.phase;
+            tests.note(&format!("{phase}: dies in {}, and leaves {}", death.step.trim_end_matches('/'), death.leaves));
             let part = self.part(tests, phase, &format!("rolls_back_from_{phase}"), || {
-                self.die_in(number)?;
+                self.die(number, death)?;
                 self.run(&["rollback", "--yes"], 7)
             });
             let Some(part) = part else { break };
@@ -40,32 +84,31 @@ impl Stage {
             tests.run(&format!("nodes_are_as_before_{phase}"), || self.nodes_are(&before));
         }
         tests.run("every_phase_was_played", || {
-            expect(parts.len() == PHASES.len(), || format!("{} of {}", parts.len(), PHASES.len()))
+            expect(parts.len() == deaths.len(), || format!("{} of {}", parts.len(), deaths.len()))
         });
         self.judge(tests, &parts);
     }
 
-    /// A migration that is killed in this phase, in the midst of its work.
-    fn die_in(&self, phase: u8) -> Result<()> {
-        let reached = || Ok(journal::header(self.lab.control_plane.api())?.map(|header| header.phase));
+    /// A migration that is killed in this phase, in the midst of the step.
+    fn die(&self, phase: u8, death: &Death) -> Result<()> {
+        let mut tail = self.lab.control_plane.audit_tail()?;
         let args = self.migrate();
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let mut running = self.call(&args)?.start()?;
-        self.poll(&format!("the run is in phase {phase}"), || {
-            let seen = reached()?;
-            if running.has_ended() {
-                return Err(Error::Expectation(format!("it ended in phase {seen:?} before phase {phase}")));
-            }
-            Ok(seen.is_some_and(|seen| seen >= phase))
+        let (mut begun, mut made) = (false, 0);
+        self.poll(&format!("{} is in work", death.step), || {
+            let news = tail.more()?;
+            // What stands beside the intent may have been before it.
+            made += if begun { news.changes_by(OPERATOR).count() } else { 0 };
+            begun = begun || intents::begins(&news, death.step);
+            Ok(running.has_ended() || (begun && made >= death.changes))
         })?;
-        let mut tail = self.lab.control_plane.audit_tail()?;
-        let mut made = 0;
-        self.poll(&format!("{CHANGES} changes in phase {phase}"), || {
-            made += tail.more()?.changes_by(OPERATOR).count();
-            Ok(made >= CHANGES || running.has_ended())
-        })?;
+        if running.has_ended() {
+            let said = running.wait()?.said();
+            return Err(Error::Expectation(format!("it ended before it could die in {}: {said}", death.step)));
+        }
         running.kill();
-        let died = reached()?;
+        let died = journal::header(self.lab.control_plane.api())?.map(|header| header.phase);
         expect(died == Some(phase), || format!("it was to die in phase {phase}, and did in {died:?}"))
     }
 

@@ -95,6 +95,17 @@ impl Watch {
         Ok(windows)
     }
 
+    /// Workloads of which a pod was being made again in this time.
+    pub(super) fn made_again(&self, time: Window) -> Result<Vec<String>> {
+        let seen = self.seen()?;
+        let meets = |windows: &Vec<Window>| windows.iter().any(|window| window.meets(time));
+        let names: Vec<&String> =
+            seen.away.iter().filter(|(_, windows)| meets(windows)).map(|(name, _)| name).collect();
+        // Not each pod beside its workload.
+        let is_pod = |name: &str| names.iter().any(|other| name.starts_with(&format!("{other}-")));
+        Ok(names.iter().filter(|name| !is_pod(name)).map(|name| (*name).clone()).collect())
+    }
+
     /// Per node, every state of its runtime with the time since when.
     pub(super) fn loaded(&self) -> Result<BTreeMap<String, Vec<(Moment, String)>>> {
         Ok(self.seen()?.loaded)

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use ovncilium_core::{
+    ids::StepId,
     journal::{Entry, Mark, Record},
     plan::writes::{LOCK, OUR_PREFIX},
 };
@@ -60,6 +61,24 @@ pub(in crate::scenarios) fn unannounced_by_the_run(audit: &Audit) -> Vec<String>
 /// How many changes there are to be announced; an oracle over nothing proves nothing.
 pub(in crate::scenarios) fn announced_changes(audit: &Audit) -> usize {
     audit.changes_by(OPERATOR).filter(|event| !is_journal(event)).count()
+}
+
+/// Whether a step whose id begins so was begun here, and has not ended in the same breath.
+pub(in crate::scenarios) fn begins(audit: &Audit, step: &str) -> bool {
+    let records = written(audit).into_iter().filter_map(|(_, record)| record.ok());
+    let newest: Open = records.map(|record| (record.subject.clone(), record)).collect();
+    let mut entries = newest.values().flat_map(|record| &record.entries);
+    entries.any(|entry| entry.mark == Mark::Intent && entry.step.as_str().starts_with(step))
+}
+
+/// When every step of these runs was in work; without an end when none was written.
+pub(in crate::scenarios) fn in_work(audit: &Audit) -> Vec<(StepId, Timestamp, Option<Timestamp>)> {
+    let mut steps: BTreeMap<(Timestamp, StepId), Option<Timestamp>> = BTreeMap::new();
+    for entry in written(audit).into_iter().filter_map(|(_, record)| record.ok()).flat_map(|record| record.entries) {
+        let end = steps.entry((entry.begun_at, entry.step)).or_default();
+        *end = end.or(entry.done_at);
+    }
+    steps.into_iter().map(|((begun, step), end)| (step, begun, end)).collect()
 }
 
 /// The journal itself and the lock.
@@ -283,6 +302,22 @@ mod tests {
         let intent = |node| record(1, node, "claim/prove-conf/n1", "intent", json!({"pod": "ovncilium-probe-1"}));
         assert!(unannounced(&Audit::of(vec![intent("n1"), pod.clone()])).is_empty());
         assert_eq!(unannounced(&Audit::of(vec![intent("n2"), pod])).len(), 1);
+    }
+
+    #[test]
+    fn a_step_is_begun_by_its_intent_and_in_work_until_it_is_done() {
+        let intent = record(1, "n1", "recycle/recycle/n1", "intent", json!({}));
+        let mut done = intent.clone();
+        let text = asked(&intent, "/data/record").replace("\"intent\"", "\"done\"");
+        let text = text.replace("\"mark\"", "\"done_at\":\"2026-01-01T00:00:09Z\",\"mark\"");
+        done.request_object = Some(json!({"data": {"record": text}}));
+        let log = |events: &[&Event]| Audit::of(events.iter().map(|event| (*event).clone()).collect());
+        assert!(begins(&log(&[&intent]), "recycle/recycle/"));
+        assert!(!begins(&log(&[&intent]), "recycle/recycle/n2") && !begins(&log(&[&intent, &done]), "recycle/"));
+        let steps = in_work(&log(&[&intent, &done]));
+        assert_eq!((steps.len(), steps[0].0.as_str()), (1, "recycle/recycle/n1"));
+        assert_eq!(steps[0].2, Some("2026-01-01T00:00:09Z".parse().unwrap()));
+        assert_eq!(in_work(&log(&[&intent]))[0].2, None);
     }
 
     #[test]
