@@ -13,6 +13,7 @@ pub mod cli;
 pub mod control_plane;
 pub mod error;
 pub mod fixture;
+mod guide;
 pub mod helms;
 pub mod kubectl;
 pub mod lab;

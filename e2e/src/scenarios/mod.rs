@@ -7,6 +7,7 @@ mod node;
 mod oracle;
 mod plugin;
 mod spine;
+mod takeover;
 mod way_back;
 
 use std::io::Write;
@@ -64,6 +65,7 @@ pub const ALL: &[Scenario] = &[
     node::SCENARIO,
     plugin::SCENARIO,
     spine::SCENARIO,
+    takeover::SCENARIO,
     way_back::SCENARIO,
 ];
 

@@ -86,7 +86,7 @@ impl Stage {
         tests.run("every_phase_was_played", || {
             expect(parts.len() == deaths.len(), || format!("{} of {}", parts.len(), deaths.len()))
         });
-        self.judge(tests, &parts);
+        self.judge(tests, &parts, 0);
     }
 
     /// A migration that is killed in this phase, in the midst of the step.

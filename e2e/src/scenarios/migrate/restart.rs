@@ -43,7 +43,10 @@ impl Stage {
         if let Some(looks) = looks {
             tests.note(&format!("{looks} looks at the sandboxes of {} before the agent came", self.node().name));
         }
-        tests.run("the_agents_image_is_there_again", || bring_back(self.node(), &away));
+        tests.run("the_agents_image_is_there_again", || {
+            bring_back(self.node(), &away)?;
+            self.make_the_agent_again()
+        });
         tests.run("every_pod_gets_its_endpoint_when_the_agent_has_come", || self.everybody_has_an_endpoint());
     }
 
@@ -56,6 +59,17 @@ impl Stage {
         let image = agents.as_ref().and_then(|set| set.pointer("/spec/template/spec/containers/0/image"));
         let image = image.and_then(Value::as_str);
         image.map(str::to_owned).ok_or_else(|| Error::Expectation("the agents have no image".to_owned()))
+    }
+
+    /// By itself the kubelet would ask for the image again minutes later.
+    fn make_the_agent_again(&self) -> Result<()> {
+        let api = self.lab.control_plane.api();
+        let agents = "labelSelector=k8s-app%3Dcilium";
+        let on_node = format!("fieldSelector=spec.nodeName%3D{}", self.node().name);
+        for pod in api.list(&format!("/api/v1/namespaces/kube-system/pods?{agents}&{on_node}"))? {
+            api.delete(&format!("/api/v1/namespaces/kube-system/pods/{}", town::name(&pod)))?;
+        }
+        Ok(())
     }
 
     /// From the restart until the kubelet has been refused a network by Cilium's plugin, and for a while longer: no sandbox of a pod

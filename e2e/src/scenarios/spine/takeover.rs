@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ovncilium_core::plan::{Kind, Write};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::oracle::{intents, order, plans, recycled};
 use super::{
@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    guide,
     verdict::expect,
     wait::{self, Seen},
 };
@@ -22,39 +23,9 @@ const RUN: Duration = Duration::from_secs(600);
 const STILL: Duration = Duration::from_secs(120);
 /// The node on which the old file of Kube-OVN was forgotten.
 const FORGOTTEN: &str = "worker-2";
-const CNI: &str = "/apis/apps/v1/namespaces/kube-system/daemonsets/kube-ovn-cni";
-const CONTROLLER: &str = "/apis/apps/v1/namespaces/kube-system/deployments/kube-ovn-controller";
 
-/// The ConfigMap of the guide; its network kept its name.
-const CONFIG_MAP: &str = r#"apiVersion: v1
-kind: ConfigMap
-metadata:
-  name: cni-configuration
-  namespace: kube-system
-data:
-  cni-config: |-
-    {
-      "name": "kube-ovn",
-      "cniVersion": "0.3.1",
-      "plugins": [
-        {"type": "kube-ovn", "server_socket": "/run/openvswitch/kube-ovn-daemon.sock", "ipam": {"type": "kube-ovn"}},
-        {"type": "portmap", "snat": true, "capabilities": {"portMappings": true}},
-        {"type": "cilium-cni", "chaining-mode": "generic-veth"}
-      ]
-    }
-"#;
-
-/// What the guide gives helm, and one value of the operator's own.
-const VALUES: [&str; 8] = [
-    "cni.chainingMode=generic-veth",
-    "cni.customConf=true",
-    "cni.configMap=cni-configuration",
-    "routingMode=native",
-    "enableIPv4Masquerade=false",
-    "enableIdentityMark=false",
-    "devices=eth+ ovn0 genev_sys_6081 vxlan_sys_4789",
-    "podAnnotations.example=kept",
-];
+/// A value of the operator's own.
+const OWN: &str = "podAnnotations.example=kept";
 
 pub(super) fn play(stage: &Stage<'_>, tell: &Teller) {
     let (chart, version) = stage.charts.get("1.18.12", "1.18.99");
@@ -133,19 +104,8 @@ pub(super) fn play(stage: &Stage<'_>, tell: &Teller) {
 /// The guide, by its own words, but for one node whose file was forgotten and pods that nobody restarted.
 fn half_a_guide(stage: &Stage<'_>, town: &Town, chart: &str) -> Result<()> {
     let api = town.api();
-    // From v1.13 on it is the init container that writes the file; the flag elsewhere has no effect.
-    let set = api.get(CNI)?;
-    let inits = set.pointer("/spec/template/spec/initContainers").and_then(Value::as_array).into_iter().flatten();
-    let writer = inits.into_iter().position(|init| init["name"] == "install-cni");
-    let writer = writer.ok_or_else(|| Error::Expectation("kube-ovn-cni has no install-cni".to_owned()))?;
-    let pointer = format!("/spec/template/spec/initContainers/{writer}/command");
-    let renamed = ("--cni-conf-name=01-kube-ovn.conflist", "--cni-conf-name=10-kube-ovn.conflist");
-    let words = replaced(&set, &pointer, &[renamed])?;
-    api.json_patch(CNI, &json!([{"op": "replace", "path": pointer, "value": words}]))?;
-    let pointer = "/spec/template/spec/containers/0/args";
-    let off = [("--enable-np=true", "--enable-np=false"), ("--enable-lb=true", "--enable-lb=false")];
-    let words = replaced(&api.get(CONTROLLER)?, pointer, &off)?;
-    api.json_patch(CONTROLLER, &json!([{"op": "replace", "path": pointer, "value": words}]))?;
+    guide::rename_kube_ovns_file(api)?;
+    guide::policy_and_load_balancer_off(api)?;
     wait::until("every node has Kube-OVN's file under its new name", STILL, || {
         let configurations = town.configurations();
         let late = configurations.iter().find(|(_, (files, _))| !files.iter().any(|file| file.starts_with("10-")));
@@ -157,10 +117,10 @@ fn half_a_guide(stage: &Stage<'_>, town: &Town, chart: &str) -> Result<()> {
     }
     let dir = temporary()?;
     let map = dir.path().join("chaining.yaml");
-    write(&map, CONFIG_MAP)?;
+    write(&map, guide::CONFIG_MAP)?;
     town.plane.kubectl().run(&["apply", "-f", &map.to_string_lossy()])?;
     let mut args = vec!["install", "cilium", chart, "--namespace", "kube-system"];
-    args.extend(VALUES.iter().flat_map(|value| ["--set", value]));
+    args.extend(guide::VALUES.iter().chain([&OWN]).flat_map(|value| ["--set", *value]));
     let helm = stage.program.plain_helm(Helm::Three, &args).env("KUBECONFIG", town.plane.kubeconfig("admin")?);
     helm.within(RUN).run()?.ended_with(&[0])?;
     wait::until("agents chain where the old file was not forgotten", STILL, || {
@@ -172,17 +132,6 @@ fn half_a_guide(stage: &Stage<'_>, town: &Town, chart: &str) -> Result<()> {
     // Somebody restarted one workload, and left it there.
     town.plane.kubectl().run(&["rollout", "restart", "deployment/web", "--namespace", "shop"])?;
     town.await_all_ready()
-}
-
-fn replaced(object: &Value, pointer: &str, pairs: &[(&str, &str)]) -> Result<Vec<String>> {
-    let list = object.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
-    let words: Vec<String> = list
-        .filter_map(Value::as_str)
-        .map(|word| pairs.iter().find(|(old, _)| *old == word).map_or(word, |(_, new)| *new).to_owned())
-        .collect();
-    let all = pairs.iter().all(|(_, new)| words.iter().any(|word| word == new));
-    expect(all, || format!("{pointer} is {words:?}"))?;
-    Ok(words)
 }
 
 fn files(town: &Town) -> Result<()> {
@@ -210,7 +159,8 @@ fn alone(town: &Town) -> Result<Seen<()>> {
             return Ok(Seen::NotYet(format!("{node} loads {loaded} of {files:?}")));
         }
     }
-    let controller = town.api().get(CONTROLLER)?.pointer("/spec/template/spec/containers/0/args").map(Value::to_string);
+    let controller =
+        town.api().get(guide::CONTROLLER)?.pointer("/spec/template/spec/containers/0/args").map(Value::to_string);
     let on = controller.unwrap_or_default();
     if !on.contains("--enable-np=true") || !on.contains("--enable-lb=true") {
         return Ok(Seen::NotYet(on));
