@@ -98,6 +98,8 @@ impl Stage {
         guide::policy_and_load_balancer_off(self.lab.control_plane.api())?;
         let mut args = vec!["install", "cilium", self.chart.as_str(), "--namespace", "kube-system"];
         args.extend(["--values", self.values.as_str()]);
+        // Its image is not part of a lab.
+        args.extend(["--set", "envoy.enabled=false"]);
         args.extend(guide::VALUES.iter().flat_map(|value| ["--set", value]));
         let helm = self.program.plain_helm(Helm::Three, &args);
         let kubeconfig = self.lab.control_plane.kubeconfig("admin")?;
