@@ -112,6 +112,7 @@ fn write(file: &Path, code: &[u8]) -> std::io::Result<()> {
 #[expect(unsafe_code, reason = "wasmtime cannot check machine code; both callers know where it comes from")]
 pub(crate) fn revive(engine: &Engine, code: &[u8]) -> Option<Component> {
     // SAFETY: the bytes are what `write` was given by `Component::serialize`: their checksum holds, and nobody else can
-    // write to the file or its directory. Or they are part of this binary, as much as its own code. Another wasmtime's output is refused by its header.
+    // write to the file or its directory. Or they are part of this binary, as much as its own code ([`crate::precompile`]).
+    // Another wasmtime's output is refused by its header.
     unsafe { Component::deserialize(engine, code) }.ok()
 }

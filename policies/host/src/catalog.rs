@@ -16,10 +16,13 @@ use crate::answer::Info;
 use crate::bindings::PolicyModulePre;
 use crate::cache::CompiledCache;
 use crate::config::{PolicyConfig, Waiver, no_settings};
+use crate::documents::{self, DocumentSource};
 use crate::engine;
 use crate::guest::Guest;
+use crate::in_place::OnPages;
 use crate::limits::Limits;
 use crate::module::{self, Source};
+use crate::precompile::Precompiled;
 use crate::session::Session;
 use crate::trouble::Trouble;
 
@@ -27,22 +30,31 @@ use crate::trouble::Trouble;
 pub(crate) struct Embedded {
     pub(crate) id: &'static str,
     pub(crate) bytes: &'static [u8],
-    /// Its code, compiled ahead of time ([`crate::precompile`]); empty in a binary that is no release.
-    code: &'static [u8],
+    /// Its code, compiled ahead of time; none in a binary that is no release.
+    code: &'static Precompiled,
     /// Scopes it wants: one that is not asked is not even loaded. A test holds them to what the module says.
     scopes: &'static [&'static str],
+    /// Kinds without which it has nothing to say of a stream, if there are any: then it is not loaded for one that holds none of
+    /// them. A test holds that it would have said nothing.
+    kinds: &'static [&'static str],
 }
 
 macro_rules! builtins {
-    ($($id:literal: $scopes:expr;)*) => {
+    ($($id:literal: $scopes:expr $(, of $($kinds:literal),+)?;)*) => {
         /// Ids of the built-in policies, in the order they are asked.
         pub const BUILTINS: &[&str] = &[$($id),*];
 
-        pub(crate) const EMBEDDED: &[Embedded] = &[$(Embedded {
+        pub(crate) static EMBEDDED: &[Embedded] = &[$(Embedded {
             id: $id,
             bytes: include_bytes!(concat!("../../dist/", $id, ".wasm")),
-            code: include_bytes!(concat!(env!("OUT_DIR"), "/", $id, ".code")),
+            code: {
+                static CODE: OnPages<[u8; include_bytes!(concat!(env!("OUT_DIR"), "/", $id, ".code")).len()]> =
+                    OnPages(*include_bytes!(concat!(env!("OUT_DIR"), "/", $id, ".code")));
+                static PRECOMPILED: Precompiled = Precompiled::new(&CODE);
+                &PRECOMPILED
+            },
             scopes: &$scopes,
+            kinds: &[$($($kinds),+)?],
         }),*];
     };
 }
@@ -63,7 +75,7 @@ builtins! {
     "veth-only": ["cluster"];
     "multus-pin": ["cluster"];
     "nat-gateway": ["cluster"];
-    "l7-policy-void": ["cluster", "stream"];
+    "l7-policy-void": ["cluster", "stream"], of "CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy";
 }
 
 /// `policies/dist/digests.json`, written by `cargo xtask policies`.
@@ -97,8 +109,9 @@ pub(crate) struct Entry {
     pub(crate) mutate: bool,
     pub(crate) settings: Value,
     scopes: Option<&'static [&'static str]>,
+    kinds: &'static [&'static str],
     /// Code that is part of the binary.
-    embedded: Option<&'static [u8]>,
+    embedded: Option<&'static Precompiled>,
     compiled: OnceLock<Result<PolicyModulePre<Guest>, Trouble>>,
 }
 
@@ -113,14 +126,18 @@ impl Entry {
             mutate: false,
             settings: no_settings(),
             scopes: None,
+            kinds: &[],
             embedded: None,
             compiled: OnceLock::new(),
         }
     }
 
-    /// Whether it may want any of these scopes.
-    pub(crate) fn may_want(&self, scopes: &[&str]) -> bool {
-        self.scopes.is_none_or(|own| own.iter().any(|scope| scopes.contains(scope)))
+    /// Whether it may have something to say when these scopes are asked about.
+    pub(crate) fn may_speak(&self, asked: &[&str], documents: Option<&dyn DocumentSource>) -> bool {
+        let Some(scopes) = self.scopes else { return true };
+        let wants = |of: [&str; 2]| scopes.iter().any(|scope| of.contains(scope) && asked.contains(scope));
+        let finds = |documents| self.kinds.is_empty() || documents::may_hold(self.kinds, documents);
+        wants(["cluster", "node"]) || (wants(["document", "stream"]) && documents.is_some_and(finds))
     }
 
     /// Its code, compiled once per catalog.
@@ -194,6 +211,7 @@ impl Catalog {
             // The binary vouches for its own bytes: the digest was written when they were built, and CI compares it.
             digest: digests.as_ref().and_then(|d| d.of(embedded.id)).or_else(|| Some(Digest::of(embedded.bytes))),
             scopes: Some(embedded.scopes),
+            kinds: embedded.kinds,
             embedded: Some(embedded.code),
             ..Entry::new(embedded.id, Ok(Cow::Borrowed(embedded.bytes)))
         });

@@ -81,6 +81,12 @@ pub(crate) fn selected(selectors: &[Selector], documents: &dyn DocumentSource, i
     })
 }
 
+/// Whether there may be an object of one of these kinds, as far as headers tell: an item of a list can be anything.
+pub(crate) fn may_hold(kinds: &[&str], documents: &dyn DocumentSource) -> bool {
+    let mut headers = (0..documents.count()).filter_map(|index| documents.header(index));
+    headers.any(|header| header.kind.is_empty() || header.kind.ends_with("List") || kinds.contains(&header.kind))
+}
+
 fn selects(selector: &Selector, api_version: &str, kind: &str, namespace: Option<&str>) -> bool {
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
     (selector.api_group == "*" || selector.api_group == group)

@@ -11,6 +11,7 @@ use std::time::Duration;
 use ovncilium_core::policy::FaultKind;
 use wasmtime::{Config, Engine};
 
+use crate::in_place;
 use crate::trouble::Trouble;
 
 /// How often the backstop looks.
@@ -47,7 +48,10 @@ pub(crate) fn configuration() -> Config {
         .max_wasm_stack(STACK)
         // Traps are told by their kind; without a backtrace nobody reads the map, an eighth of the code's size.
         .wasm_backtrace_max_frames(None)
-        .generate_address_map(false);
+        .generate_address_map(false)
+        // Tables for debuggers, which would be read through whenever code is loaded.
+        .native_unwind_info(false);
+    in_place::allow(&mut config);
     config
 }
 

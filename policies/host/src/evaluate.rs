@@ -58,7 +58,8 @@ pub fn evaluate(
     if documents.is_some() {
         asked.extend(["document", "stream"]);
     }
-    let wanted: Vec<&Entry> = catalog.entries.iter().filter(|entry| entry.may_want(&asked)).collect();
+    let (wanted, left_out): (Vec<&Entry>, Vec<&Entry>) =
+        catalog.entries.iter().partition(|entry| entry.may_speak(&asked, documents));
     let shared = SharedFacts::new(facts);
     let mut run = Run { facts, shared, documents, options, asked, values: BTreeMap::new() };
     let mut evaluation = Evaluation::default();
@@ -86,7 +87,8 @@ pub fn evaluate(
             Err(trouble) => evaluation.faults.push(trouble.of(&name, module)),
         }
     }
-    waivers::apply(&mut evaluation.findings, &catalog.waivers, &rules, options.now, catalog.config);
+    let left_out: Vec<&str> = left_out.iter().map(|entry| entry.name.as_str()).collect();
+    waivers::apply(&mut evaluation.findings, &catalog.waivers, &rules, &left_out, options.now, catalog.config);
     evaluation
 }
 

@@ -4,7 +4,7 @@
 //! organisation's own), `module` (from bytes to code that keeps the contract), `cache` (compiled code on disk),
 //! `engine` (wasmtime, set up so that an answer depends on nothing but module, settings and facts), `guest` (what a module
 //! may ask) and `pointer` (where in it), `session` (one module in one fresh store) and [`evaluate`] (all of them, and what
-//! they mean together). [`precompile()`] makes what a release brings along.
+//! they mean together). [`precompile()`] makes what a release brings along, which `in_place` runs.
 //!
 //! A module that cannot run gives a [`Fault`](ovncilium_core::policy::Fault), never a verdict.
 //!
@@ -29,6 +29,7 @@ mod engine;
 pub mod evaluate;
 mod facts;
 mod guest;
+mod in_place;
 mod limits;
 mod module;
 mod pointer;

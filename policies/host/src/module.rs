@@ -12,7 +12,7 @@ use crate::bindings::{PolicyModule, PolicyModulePre};
 use crate::cache::CompiledCache;
 use crate::guest::Guest;
 use crate::limits::MODULE_BYTES;
-use crate::precompile;
+use crate::precompile::Precompiled;
 use crate::trouble::Trouble;
 
 /// The interface a module must export; any 0.1.x will do.
@@ -28,7 +28,7 @@ pub(crate) struct Source<'s> {
     /// The digest it must have.
     pub(crate) pin: Option<&'s Digest>,
     /// Code that was compiled ahead of time and is part of this binary.
-    pub(crate) embedded: Option<&'static [u8]>,
+    pub(crate) embedded: Option<&'static Precompiled>,
 }
 
 /// Checks and compiles a module. Text that begins with `(` is WebAssembly text (WAT), anything else a binary.
@@ -50,7 +50,7 @@ pub(crate) fn load(
         ));
     }
     let binary = to_component(bytes)?;
-    let component = match embedded.and_then(|code| precompile::embedded(engine, digest, code)) {
+    let component = match embedded.and_then(|code| code.component(engine, digest)) {
         Some(component) => component,
         None => cache.load(engine, digest, &binary).map_err(|error| {
             Trouble::new(

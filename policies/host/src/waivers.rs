@@ -14,11 +14,13 @@ const POLICY: &str = "waivers";
 /// Turns waived findings into skipped ones, and adds a note for each waiver that has expired or names nothing.
 ///
 /// A waived finding keeps its severity and says what it was. Faults cannot be waived: nobody knows what they hide.
-/// `rules` are the ids (policy, rule) that exist among the modules asked; `config` is the digest of the policy file.
+/// `rules` are the ids (policy, rule) that exist among the modules asked, `left_out` are policies that were not asked and may have
+/// any; `config` is the digest of the policy file.
 pub(crate) fn apply(
     findings: &mut Vec<Finding>,
     waivers: &[Waiver],
     rules: &[(String, String)],
+    left_out: &[&str],
     now: Timestamp,
     config: Option<Digest>,
 ) {
@@ -36,7 +38,8 @@ pub(crate) fn apply(
                 finding.verdict = Verdict::Skip;
             }
         }
-        let known = rules.iter().any(|(policy, rule)| *policy == waiver.policy && *rule == waiver.rule);
+        let known = left_out.contains(&waiver.policy.as_str())
+            || rules.iter().any(|(policy, rule)| *policy == waiver.policy && *rule == waiver.rule);
         if used && today > waiver.expires {
             notes.push(note(waiver, "expired", &expired(waiver.expires), config));
         } else if !known {

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use ovncilium_core::Digest;
-use ovncilium_core::policy::{FaultKind, Gate};
+use ovncilium_core::facts::{Facts, Source};
+use ovncilium_core::policy::{Evaluation, FaultKind, Gate, Verdict};
 use ovncilium_policy_host::catalog::split_pin;
-use ovncilium_policy_host::{BUILTINS, Catalog};
+use ovncilium_policy_host::{BUILTINS, Catalog, DocumentSource, EvaluateOptions, evaluate};
+use serde_json::json;
 
-use crate::support::{builtin, file, hostile, policies, run};
+use crate::support::{Values, builtin, file, hostile, now, policies, run};
 
 fn folders(of: &str) -> BTreeSet<String> {
     let entries = std::fs::read_dir(policies().join(of)).unwrap().map(|entry| entry.unwrap());
@@ -50,6 +52,40 @@ fn a_built_in_module_that_is_not_asked_wants_none_of_the_scopes_asked() {
             _ => &["cluster"],
         };
         assert_eq!(described.scopes, expected, "{}", described.id);
+    }
+}
+
+#[test]
+fn a_built_in_module_that_is_left_out_for_lack_of_documents_would_have_skipped() {
+    let dist = |name: &str| Ok(std::fs::read(policies().join("dist").join(name)).ok());
+    // From a directory every module is asked.
+    let (some, all) = (builtin(), Catalog::builtin_from(dist));
+    let policy = |kind: &str| json!({"apiVersion": "cilium.io/v2", "kind": kind, "metadata": {"name": "a"}});
+    let list = |kind: &str, item| json!({"apiVersion": "cilium.io/v2", "kind": kind, "items": [item]});
+    let streams = [
+        (vec![], false),
+        (vec![json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cilium-config"}})], false),
+        (vec![policy("CiliumNetworkPolicy")], true),
+        (vec![policy("CiliumClusterwideNetworkPolicy")], true),
+        (vec![list("CiliumNetworkPolicyList", json!({"metadata": {"name": "a"}}))], true),
+        (vec![list("List", policy("CiliumNetworkPolicy"))], true),
+        (vec![list("", policy("CiliumNetworkPolicy"))], true),
+    ];
+    for (documents, asked) in streams {
+        let stream = Values(documents);
+        let judge = |catalog: &Catalog| {
+            let facts = Facts::unknown(Source::Offline, now(), "documents only").into();
+            evaluate(catalog, &facts, Some(&stream as &dyn DocumentSource), &EvaluateOptions::at(now()))
+        };
+        let said = |evaluation: Evaluation| {
+            let all = evaluation.findings.into_iter().filter(|finding| finding.policy.as_str() == "l7-policy-void");
+            all.collect::<Vec<_>>()
+        };
+        let (some, all) = (judge(&some), judge(&all));
+        assert_eq!(some.gate(), all.gate());
+        assert_eq!(some.modules.iter().any(|module| module.policy.as_str() == "l7-policy-void"), asked);
+        let (some, all) = (said(some), said(all));
+        if asked { assert_eq!(some, all) } else { assert!(all.iter().all(|finding| finding.verdict == Verdict::Skip)) }
     }
 }
 

@@ -1,14 +1,18 @@
 //! Waivers skip what they name, until they expire; faults they never touch.
 
+use ovncilium_core::facts::{Facts, Source};
 use ovncilium_core::policy::{Gate, Severity, Verdict};
-use ovncilium_policy_host::{Catalog, PolicyConfig};
+use ovncilium_policy_host::{Catalog, EvaluateOptions, PolicyConfig, evaluate};
 
-use crate::support::{hostile, run};
+use crate::support::{builtin, hostile, now, run};
+
+fn config(waiver: &str) -> PolicyConfig {
+    let text = format!("apiVersion: ovncilium.io/v1alpha1\nkind: PolicyConfig\nwaivers:\n- {waiver}\n");
+    PolicyConfig::parse("org.yaml", &text, |_| Ok(vec![])).unwrap()
+}
 
 fn catalog(module: &str, waiver: &str) -> Catalog {
-    let text = format!("apiVersion: ovncilium.io/v1alpha1\nkind: PolicyConfig\nwaivers:\n- {waiver}\n");
-    let config = PolicyConfig::parse("org.yaml", &text, |_| Ok(vec![])).unwrap();
-    Catalog::empty().with_module(hostile(module), module, None).with_config(config)
+    Catalog::empty().with_module(hostile(module), module, None).with_config(config(waiver))
 }
 
 #[test]
@@ -39,6 +43,19 @@ fn a_waiver_for_another_subject_or_rule_waives_nothing() {
     let evaluation = run(&catalog("deny", "{policy: wat-deny, rule: change-windw, reason: r, expires: 2026-12-31}"));
     assert_eq!(evaluation.gate(), Gate::Denied);
     assert_eq!(evaluation.findings[1].id(), "waivers/names-a-rule");
+}
+
+#[test]
+fn a_waiver_for_a_policy_that_was_not_asked_is_no_slip() {
+    let told = |policy: &str| {
+        let waiver = format!("{{policy: {policy}, rule: no-l7-rules, reason: r, expires: 2026-12-31}}");
+        let facts = Facts::unknown(Source::Offline, now(), "documents only").into();
+        let catalog = builtin().with_config(config(&waiver));
+        let evaluation = evaluate(&catalog, &facts, None, &EvaluateOptions::at(now()));
+        evaluation.findings.iter().map(|finding| finding.id()).collect::<Vec<_>>()
+    };
+    assert_eq!(told("l7-policy-void"), [""; 0]);
+    assert_eq!(told("l7-policy-viod"), ["waivers/names-a-rule"]);
 }
 
 #[test]
