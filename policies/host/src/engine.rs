@@ -50,7 +50,9 @@ pub(crate) fn configuration() -> Config {
         .wasm_backtrace_max_frames(None)
         .generate_address_map(false)
         // Tables for debuggers, which would be read through whenever code is loaded.
-        .native_unwind_info(false);
+        .native_unwind_info(false)
+        // A module runs once: its data is copied, not put into a file that many runs could share.
+        .memory_init_cow(false);
     in_place::allow(&mut config);
     config
 }
