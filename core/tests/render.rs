@@ -42,7 +42,7 @@ fn reads_yaml_as_helm_and_kubectl_do() {
         let row: Value = serde_json::from_str(line).unwrap();
         let yaml = row["yaml"].as_str().unwrap();
         let read = Stream::parse(yaml.as_bytes())
-            .map(|stream| stream.documents().first().map_or(Value::Null, |d| d.value().unwrap().clone()));
+            .map(|stream| stream.documents().first().map_or(Value::Null, |d| d.value().clone()));
         match (read, row.get("json")) {
             (Ok(ours), Some(theirs)) => assert!(same(&ours, theirs), "{yaml:?}: {ours} is not {theirs}"),
             (Err(_), None) => {}
@@ -127,7 +127,7 @@ fn what_is_no_document_is_passed_on_and_not_counted() {
 fn byte_order_mark_crlf_and_a_missing_last_newline_are_kept() {
     let text = "\u{feff}a: 1\r\n---\r\n# Source: x/y.yaml\r\nb: |\r\n  ---\r\n...\r\n---\r\nc: 3";
     let stream = parse(text);
-    let values: Vec<_> = stream.documents().iter().map(|d| d.value().unwrap().clone()).collect();
+    let values: Vec<_> = stream.documents().iter().map(|d| d.value().clone()).collect();
     assert_eq!(values, [json!({"a": 1}), json!({"b": "---\n"}), json!({"c": 3})]);
     assert_eq!(stream.documents()[1].source.as_deref(), Some("x/y.yaml"));
     assert_eq!(stream.write(&[]).unwrap(), text.as_bytes());

@@ -187,7 +187,7 @@ fn detail(out: &mut String, judged: &Judged<'_>, finding: &Finding) {
     }
     if let Some(pointer) = &finding.pointer {
         let line = document.and_then(|document| document.line_of(pointer));
-        let there = document.and_then(|document| document.value().ok()?.pointer(pointer)).is_some();
+        let there = document.and_then(|document| document.value().pointer(pointer)).is_some();
         let place = match line {
             Some(line) if there => format!("{pointer} (line {line} of the stream)"),
             Some(line) => format!("{pointer} (below line {line} of the stream)"),
@@ -206,10 +206,9 @@ fn detail(out: &mut String, judged: &Judged<'_>, finding: &Finding) {
 
 /// The value at the key, as JSON; never of a Secret.
 fn found(document: &Document, pointer: &str) -> String {
-    let Ok(value) = document.value() else { return "a document that cannot be read".to_owned() };
     let secret =
         document.objects().iter().any(|object| object.kind == "Secret" && pointer.starts_with(&object.pointer()));
-    match value.pointer(pointer) {
+    match document.value().pointer(pointer) {
         None => "nothing, the key is not there".to_owned(),
         Some(_) if secret => "a value (masked, it belongs to a Secret)".to_owned(),
         Some(Value::Object(map)) => count(map.len(), "entry", "entries"),

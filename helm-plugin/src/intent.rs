@@ -42,14 +42,9 @@ fn text<'v>(config: &'v Value, key: &str) -> Option<&'v str> {
     config.get(key).and_then(Value::as_str)
 }
 
-fn objects<'s>(stream: &'s Stream, kind: &'s str, name: &'s str) -> impl Iterator<Item = &'s Value> {
-    let all = stream.documents().iter().flat_map(|document| document.objects());
-    all.filter(move |object| object.kind == kind && object.name == name).map(|object| object.value)
-}
-
 /// The settings of the agent, if the stream has any.
 pub(crate) fn config(stream: &Stream) -> Option<&Value> {
-    objects(stream, "ConfigMap", "cilium-config").find_map(|object| object.get("data"))
+    stream.objects("ConfigMap", "cilium-config").find_map(|object| object.value.get("data"))
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ fn ran(findings: Vec<Finding>) -> Evaluation {
 
 /// Denies whatever does not chain.
 fn chaining(_: &Arc<Facts>, stream: &Stream) -> Evaluation {
-    let mode = stream.documents()[0].value().unwrap().pointer("/data/cni-chaining-mode").cloned();
+    let mode = stream.documents()[0].value().pointer("/data/cni-chaining-mode").cloned();
     let verdict = if mode == Some("generic-veth".into()) { Verdict::Pass } else { Verdict::Fail };
     ran(vec![finding("mode", Severity::Error, verdict)])
 }
@@ -150,7 +150,7 @@ fn patching(path: &'static str, value: &'static str) -> impl Fn(&Arc<Facts>, &St
         let mut evaluation = chaining(facts, stream);
         let mut wish = finding("wish", Severity::Warning, Verdict::Fail);
         wish.patch = Some(format!(r#"[{{"op":"add","path":"{path}","value":"{value}"}}]"#));
-        let audited = stream.documents()[0].value().unwrap().pointer("/data/policy-audit-mode").cloned();
+        let audited = stream.documents()[0].value().pointer("/data/policy-audit-mode").cloned();
         let verdict = if audited == Some("false".into()) { Verdict::Fail } else { Verdict::Pass };
         evaluation.findings.extend([wish, finding("audit", Severity::Error, verdict)]);
         evaluation

@@ -10,7 +10,6 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 use serde_saphyr::granit_parser::{Event, Options, Parser, ScalarStyle, Span, Tag};
 
-use super::plain;
 use super::scalar::{self, Scalar};
 
 /// Nodes that aliases of one document may expand to.
@@ -124,9 +123,6 @@ type Next<'t> = (Event<'t>, Span);
 /// # Errors
 /// Text that is not YAML, holds a second document after `...`, or uses what JSON cannot express.
 pub(super) fn compose(text: &str, first_line: u32, want_lines: bool) -> Result<Composed, YamlError> {
-    if !want_lines && let Some(value) = plain::read(text) {
-        return Ok(Composed { value, duplicates: Vec::new(), lines: None, scalars: BTreeMap::new() });
-    }
     if !text.is_ascii()
         && let Some((at, break_)) = text.char_indices().find(|(_, c)| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}'))
     {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
-use super::compose::{self, Composed, DuplicateKey};
+use super::compose::{self, DuplicateKey};
 use super::{Origin, RenderError, plain, split};
 
 /// The annotation by which Helm 4 finds the template of a document again; removed by Helm afterwards.
@@ -30,7 +30,9 @@ pub struct Document {
     stream: Arc<str>,
     range: Range<usize>,
     first_line: u32,
-    value: Arc<Value>,
+    annotated: bool,
+    is_list: bool,
+    value: OnceLock<Arc<Value>>,
     duplicates: Arc<[DuplicateKey]>,
 }
 
@@ -85,13 +87,19 @@ impl Document {
         let text = &stream[chunk.range.clone()];
         let source = split::source(text);
         let origin = |line| Origin { document: index, source: source.clone(), line };
-        let composed = compose::compose(text, chunk.line, false).map_err(|error| RenderError::Yaml {
-            origin: origin(error.line),
-            column: error.column,
-            message: error.message,
-        })?;
-        let Composed { value, duplicates, .. } = composed;
-        let found = match &value {
+        let (head, value, duplicates) = match plain::head(text) {
+            Some(head) => (Arc::new(head), OnceLock::new(), Vec::new()),
+            None => {
+                let composed = compose::compose(text, chunk.line, false).map_err(|error| RenderError::Yaml {
+                    origin: origin(error.line),
+                    column: error.column,
+                    message: error.message,
+                })?;
+                let value = Arc::new(composed.value);
+                (Arc::clone(&value), OnceLock::from(value), composed.duplicates)
+            }
+        };
+        let found = match &*head {
             Value::Object(_) => None,
             Value::Null => return Ok(None),
             Value::Array(_) => Some("list"),
@@ -104,10 +112,13 @@ impl Document {
             let line = chunk.line + u32::try_from(blank).unwrap_or(u32::MAX);
             return Err(RenderError::NotAnObject { origin: origin(line), found });
         }
-        let own = |path: &[&str]| text_at(&value, path).map(str::to_owned);
+        let own = |path: &[&str]| text_at(&head, path).map(str::to_owned);
+        let annotation = own(&["metadata", "annotations", HELM4_FILENAME]);
         Ok(Some(Self {
             index,
-            source: own(&["metadata", "annotations", HELM4_FILENAME]).or(source),
+            annotated: annotation.is_some(),
+            is_list: head.get("items").is_some_and(Value::is_array),
+            source: annotation.or(source),
             api_version: own(&["apiVersion"]).unwrap_or_default(),
             kind: own(&["kind"]).unwrap_or_default(),
             namespace: own(&["metadata", "namespace"]),
@@ -115,7 +126,7 @@ impl Document {
             stream: Arc::clone(stream),
             range: chunk.range,
             first_line: chunk.line,
-            value: Arc::new(value),
+            value,
             duplicates: duplicates.into(),
         }))
     }
@@ -135,17 +146,29 @@ impl Document {
         &self.stream[self.range.clone()]
     }
 
-    /// The document as Kubernetes sees it. Read when the stream was; the `Result` lets a reader be lazy later.
-    ///
-    /// # Errors
-    /// Why it cannot be read, with line and column in the stream.
-    pub fn value(&self) -> Result<&Value, String> {
-        Ok(&self.value)
+    /// The document as Kubernetes sees it, made when it is first asked for: most documents are told by their heads alone.
+    pub fn value(&self) -> &Value {
+        self.whole()
     }
 
     /// The value of [`Document::value`], shared.
     pub fn shared(&self) -> Arc<Value> {
-        Arc::clone(&self.value)
+        Arc::clone(self.whole())
+    }
+
+    fn whole(&self) -> &Arc<Value> {
+        // Where the plain reader reads the head, it reads the rest: `core/tests/render/plain.rs` holds that.
+        self.value.get_or_init(|| Arc::new(plain::read(self.text()).unwrap_or_default()))
+    }
+
+    /// Whether its template is told by Helm 4's annotation.
+    pub(super) fn is_annotated(&self) -> bool {
+        self.annotated
+    }
+
+    /// Whether it may hold objects of this kind and name: it is one, or a list.
+    pub(super) fn may_hold(&self, kind: &str, name: &str) -> bool {
+        self.is_list || (self.kind == kind && self.name == name)
     }
 
     /// Keys written twice in one mapping. Helm takes the last one without a word.
@@ -156,7 +179,7 @@ impl Document {
     /// The objects in the document: itself, or the items of a list. Like kubectl, a list is whatever has an
     /// array `items` at its top, whatever its kind.
     pub fn objects(&self) -> Vec<Object<'_>> {
-        let value = &*self.value;
+        let value = self.value();
         let Some(items) = value.get("items").and_then(Value::as_array) else {
             return vec![Object {
                 item: None,
@@ -185,7 +208,7 @@ impl Document {
 
     /// Whether Helm runs it as a hook (annotation `helm.sh/hook`). Only Helm 4 shows hooks to a post-renderer.
     pub fn is_hook(&self) -> bool {
-        self.value.pointer("/metadata/annotations/helm.sh~1hook").is_some()
+        self.value().pointer("/metadata/annotations/helm.sh~1hook").is_some()
     }
 
     /// Line of the value at a JSON pointer, in the stream, from 1; of the nearest value above it when it is

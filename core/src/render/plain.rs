@@ -4,12 +4,13 @@
 //! written twice, bytes beyond ASCII), and at everything that is wrong: then `compose` reads the whole document with the parser,
 //! which also tells errors. What is read here means the same there; `core/tests/render/plain.rs` and the fuzz target hold that.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use memchr::{memchr, memchr2, memchr3};
 use serde_json::{Map, Value};
 
-use super::scalar;
+use super::scalar::{self, Scalar};
 
 /// Depth at which the parser takes over.
 const DEEP: usize = 64;
@@ -21,6 +22,14 @@ pub(super) fn read(text: &str) -> Option<Value> {
     Reader::begin(text, None)?.document()
 }
 
+/// As [`read`], but with no more than its type for what stands below other keys than `apiVersion`, `kind` and `metadata`: a list
+/// is empty, a text null. Both give up at the same documents, since they are one reader.
+pub(super) fn head(text: &str) -> Option<Value> {
+    let mut reader = Reader::begin(text, None)?;
+    reader.heads = true;
+    reader.document()
+}
+
 /// Lines before the value at a JSON pointer, or before the nearest above it; none when the document needs the parser.
 pub(super) fn lines_before(text: &str, pointer: &str) -> Option<usize> {
     let steps = match pointer.strip_prefix('/') {
@@ -30,6 +39,7 @@ pub(super) fn lines_before(text: &str, pointer: &str) -> Option<usize> {
     };
     let mut reader = Reader::begin(text, Some(Way { steps, taken: 0, left: false, at: 0 }))?;
     reader.way.as_mut()?.at = reader.at;
+    reader.keeps = false;
     reader.document()?;
     let before = text.as_bytes().get(..reader.way?.at)?;
     Some(before.iter().filter(|byte| **byte == b'\n').count())
@@ -88,6 +98,12 @@ struct Reader<'t, 'p> {
     column: usize,
     ended: bool,
     way: Option<Way<'p>>,
+    /// Whether only the head of the document is wanted.
+    heads: bool,
+    /// Whether what is read is kept.
+    keeps: bool,
+    /// Keys of the mappings that are read and not kept, from the outermost on.
+    keys: Vec<Cow<'t, str>>,
 }
 
 impl<'t, 'p> Reader<'t, 'p> {
@@ -96,7 +112,8 @@ impl<'t, 'p> Reader<'t, 'p> {
         if !is_printable(text) {
             return None;
         }
-        let mut reader = Self { text, at: 0, column: 0, ended: false, way };
+        let mut reader =
+            Self { text, at: 0, column: 0, ended: false, way, heads: false, keeps: true, keys: Vec::new() };
         reader.line();
         (!reader.ended && reader.column == 0).then_some(reader)
     }
@@ -179,6 +196,7 @@ impl<'t, 'p> Reader<'t, 'p> {
 
     fn mapping(&mut self, indent: usize, depth: usize) -> Option<Value> {
         let mut map = Map::new();
+        let (keeps, outer) = (self.keeps, self.keys.len());
         while !self.ended && self.column >= indent {
             if self.column > indent || depth > DEEP {
                 return None;
@@ -187,6 +205,7 @@ impl<'t, 'p> Reader<'t, 'p> {
             let (behind, name) = (key.behind, key.name()?);
             let entered = self.enter(depth, self.at, |step| is_step(&name, step));
             self.at = behind;
+            self.keeps = keeps && !(self.heads && depth == 0 && !matches!(&*name, "apiVersion" | "kind" | "metadata"));
             let value = match self.byte(behind + self.spaces(behind)) {
                 None | Some(b'\n' | b'#') => {
                     self.leave(behind)?;
@@ -201,15 +220,22 @@ impl<'t, 'p> Reader<'t, 'p> {
                 Some(_) => self.inline(behind + self.spaces(behind), indent)?,
             };
             self.leave_way(entered);
-            if map.insert(name, value).is_some() {
+            self.keeps = keeps;
+            if !keeps {
+                self.keys.push(name);
+            } else if map.insert(name.into_owned(), value).is_some() {
                 return None;
             }
         }
-        Some(Value::Object(map))
+        let keys = &mut self.keys[outer..];
+        keys.sort_unstable();
+        let twice = keys.array_windows().any(|[one, next]| one == next);
+        self.keys.truncate(outer);
+        (!twice).then_some(Value::Object(map))
     }
 
     fn sequence(&mut self, indent: usize, depth: usize) -> Option<Value> {
-        let mut items = Vec::new();
+        let (mut items, mut index) = (Vec::new(), 0_usize);
         while !self.ended && self.column == indent && self.is_item() {
             if depth > DEEP {
                 return None;
@@ -224,7 +250,6 @@ impl<'t, 'p> Reader<'t, 'p> {
                 self.column = indent + 1 + spaces;
             }
             let is_null = alone && (self.ended || self.column <= indent);
-            let index = items.len();
             // The parser says that a literal stands where its text does.
             let stands = if self.byte(self.at) == Some(b'|') { self.line_end(self.at) + 1 } else { self.at };
             let entered = self.enter(depth, stands, |step| step == index.to_string());
@@ -237,7 +262,10 @@ impl<'t, 'p> Reader<'t, 'p> {
                 (false, false) => self.inline(self.at, indent)?,
             };
             self.leave_way(entered);
-            items.push(item);
+            index += 1;
+            if self.keeps {
+                items.push(item);
+            }
         }
         Some(Value::Array(items))
     }
@@ -275,7 +303,7 @@ impl<'t, 'p> Reader<'t, 'p> {
         let (value, end) = match (self.byte(at)?, self.byte(at + 1)) {
             (b'"' | b'\'', _) => {
                 let inner = self.quoted(at)?;
-                (Value::String(self.text[inner.clone()].to_owned()), inner.end + 1)
+                (self.kept(&self.text[inner.clone()]), inner.end + 1)
             }
             (b'{', Some(b'}')) => (Value::Object(Map::new()), at + 2),
             (b'[', Some(b']')) => (Value::Array(Vec::new()), at + 2),
@@ -288,7 +316,11 @@ impl<'t, 'p> Reader<'t, 'p> {
                 if first.is_ascii_alphanumeric() || matches!(first, b'-' | b'/' | b'.' | b'_' | b'~' | b'$' | b'(') =>
             {
                 let text = self.plain(at)?;
-                (scalar::resolve(text).json(text).ok()?, at + text.len())
+                let value = match scalar::resolve(text) {
+                    Scalar::Text => self.kept(text),
+                    typed => typed.json(text).ok()?,
+                };
+                (value, at + text.len())
             }
             _ => return None,
         };
@@ -298,6 +330,10 @@ impl<'t, 'p> Reader<'t, 'p> {
             self.leave(end)?;
         }
         (self.ended || self.column <= indent).then_some(value)
+    }
+
+    fn kept(&self, text: &str) -> Value {
+        if self.keeps { Value::String(text.to_owned()) } else { Value::Null }
     }
 
     /// A scalar without quotes: to the end of the line or a comment.
@@ -345,7 +381,7 @@ impl<'t, 'p> Reader<'t, 'p> {
                 return None;
             } else if spaces < own {
                 break;
-            } else {
+            } else if self.keeps {
                 text.extend(std::iter::repeat_n('\n', blank));
                 blank = 0;
                 text.push_str(&self.text[at + own..=end]);
@@ -367,10 +403,13 @@ struct Key<'t> {
     behind: usize,
 }
 
-impl Key<'_> {
+impl<'t> Key<'t> {
     /// What it is called in JSON; none when it is nothing there.
-    fn name(&self) -> Option<String> {
-        if self.plain { scalar::resolve(self.text).key(self.text).ok() } else { Some(self.text.to_owned()) }
+    fn name(&self) -> Option<Cow<'t, str>> {
+        match scalar::resolve(self.text) {
+            typed if self.plain && typed != Scalar::Text => typed.key(self.text).ok().map(Cow::Owned),
+            _ => Some(Cow::Borrowed(self.text)),
+        }
     }
 }
 
@@ -378,7 +417,7 @@ impl Key<'_> {
 mod tests {
     use serde_json::json;
 
-    use super::read;
+    use super::{head, read};
 
     #[test]
     fn reads_what_charts_are_made_of() {
@@ -391,6 +430,27 @@ mod tests {
             "deep": ["a#b"], "e": {}, "f": "1: 2",
         });
         assert_eq!(read(&text), Some(wanted));
+    }
+
+    #[test]
+    fn the_head_is_what_tells_an_object_and_the_types_of_the_rest() {
+        let text = "apiVersion: v1\nkind: 'List'\nmetadata:\n  labels: {}\n  a: [] # c\n  b: |\n    c\nitems:\n- a: b\n- 1\ndata:\n  a: b\n\
+                    text: |-\n  a\n\n  b\nplain: a\nnumber: 017\n";
+        let wanted = json!({
+            "apiVersion": "v1", "kind": "List", "metadata": {"labels": {}, "a": [], "b": "c\n"}, "items": [], "data": {}, "text": "",
+            "plain": null, "number": 15,
+        });
+        assert_eq!(head(text), Some(wanted));
+        for twice in [
+            "a: {b: c}\n",
+            "kind: a\nkind: b\n",
+            "a: b\na: c\n",
+            "a:\n  b:\n    c: d\n    e: f\n    c: g\n",
+            "a:\n- b: c\n  on: d\n  true: e\n",
+        ] {
+            assert_eq!(head(twice), None, "{twice:?}");
+        }
+        assert!(head("a:\n  b:\n    c: d\n  c:\n    b: e\nb:\n  a: f\n").is_some(), "the same key in another mapping");
     }
 
     #[test]
@@ -433,7 +493,7 @@ mod tests {
             "a: b\n- c\n",
             "a:\n  b: c\n d: e\n",
         ] {
-            assert_eq!(read(text), None, "{text:?}");
+            assert_eq!((read(text), head(text)), (None, None), "{text:?}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Document, HELM4_FILENAME, RenderError, split};
+use super::{Document, Object, RenderError, split};
 
 /// Who wrote a stream; tells what cannot be in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,10 +63,15 @@ impl Stream {
         self.text.trim_start_matches('\u{feff}').trim().is_empty()
     }
 
+    /// The objects of a kind and a name. Only the documents that may hold one are looked at as a whole.
+    pub fn objects<'s>(&'s self, kind: &'s str, name: &'s str) -> impl Iterator<Item = Object<'s>> {
+        let documents = self.documents.iter().filter(move |document| document.may_hold(kind, name));
+        documents.flat_map(Document::objects).filter(move |object| object.kind == kind && object.name == name)
+    }
+
     /// The tag of the agent's image without a `v`, `1.18.12`; a digest or a registry's port do not count.
     pub fn cilium_version(&self) -> Option<&str> {
-        let objects = self.documents.iter().flat_map(Document::objects);
-        let agent = objects.filter(|object| object.kind == "DaemonSet" && object.name == "cilium");
+        let agent = self.objects("DaemonSet", "cilium");
         let containers = agent.filter_map(|object| object.value.pointer("/spec/template/spec/containers")?.as_array());
         let mut named = containers.flatten().filter(|c| c.get("name").is_some_and(|name| name == "cilium-agent"));
         let image = named.next()?.get("image")?.as_str()?.split('@').next()?;
@@ -82,11 +87,7 @@ impl Stream {
 
     /// Who wrote it, as far as it shows.
     pub fn dialect(&self) -> Dialect {
-        let annotated = |document: &Document| {
-            let value = document.value().ok();
-            value.and_then(|v| v.get("metadata")?.get("annotations")?.get(HELM4_FILENAME)).is_some()
-        };
-        if self.documents.iter().any(annotated) {
+        if self.documents.iter().any(Document::is_annotated) {
             Dialect::Helm4
         } else if self.documents.iter().any(|document| document.source.is_some()) {
             Dialect::Helm3

@@ -54,7 +54,7 @@ impl Stream {
             let by = patch.by.clone();
             RenderError::Patch { origin: document.origin(), by, message }
         };
-        let mut wanted = document.value().map_err(|message| failed(patches[0], message))?.clone();
+        let mut wanted = document.value().clone();
         for patch in patches {
             if let Some(refusal) = patch.patch.0.iter().find_map(|one| patchable::refusal(self, document, one)) {
                 return Err(RenderError::NotPatchable { origin: document.origin(), by: patch.by.clone(), refusal });

@@ -197,12 +197,12 @@ fn a_listed_key_is_one_line_of_every_recorded_stream() {
                 }
                 let out = String::from_utf8(result.unwrap_or_else(|error| panic!("{path:?}: {error}"))).unwrap();
                 let (gone, come) = changed(&text, &out);
-                let there = config.value().unwrap().pointer(&pointer).is_some();
+                let there = config.value().pointer(&pointer).is_some();
                 assert_eq!((gone.len(), come.len()), (usize::from(there), 1), "{path:?} {pointer}: {gone:?} {come:?}");
                 assert!(come[0].starts_with(&format!("  {}: ", listed.key)), "{path:?}: {come:?}");
-                let mut wanted = config.value().unwrap().clone();
+                let mut wanted = config.value().clone();
                 wanted["data"][listed.key] = json!("new value");
-                assert_eq!(parse(&out).document(config.index).unwrap().value().unwrap(), &wanted);
+                assert_eq!(parse(&out).document(config.index).unwrap().value(), &wanted);
             }
         }
     }
@@ -236,14 +236,14 @@ proptest! {
         key in prop::sample::select(vec!["enable-policy", "policy-audit-mode"]),
     ) {
         let text = format!("kind: ConfigMap\nmetadata: {{name: cilium-config}}\ndata:\n  enable-policy: {written}\n");
-        let mut wanted = parse(&text).documents()[0].value().unwrap().clone();
+        let mut wanted = parse(&text).documents()[0].value().clone();
         wanted["data"][key] = json!(value);
         let asked = [set(0, &format!("/data/{key}"), &value)];
         match parse(&text).write(&asked) {
             Ok(out) => {
                 let again = Stream::parse(&out).unwrap();
                 prop_assert_eq!(again.documents().len(), 1);
-                prop_assert_eq!(again.documents()[0].value().unwrap(), &wanted);
+                prop_assert_eq!(again.documents()[0].value(), &wanted);
                 prop_assert_eq!(again.write(&asked).unwrap(), out, "a second time changed something");
             }
             // Line ends that YAML 1.1 and 1.2 do not agree on cannot be written in single quotes.

@@ -17,7 +17,13 @@ fn meaning(text: &str, above: u32) -> Result<Meaning, String> {
     let document = |document: &ovncilium_core::render::Document| {
         let twice = document.duplicate_keys().iter();
         let twice = twice.map(|key| (key.pointer.clone(), key.first_line - above, key.line - above));
-        (document.value().unwrap().clone(), twice.collect())
+        let value = document.value();
+        let text = |pointer: &str| value.pointer(pointer).and_then(serde_json::Value::as_str);
+        let told = [&document.api_version, &document.kind, &document.name].map(|told| Some(told.as_str()));
+        let whole = ["/apiVersion", "/kind", "/metadata/name"].map(|pointer| text(pointer).or(Some("")));
+        assert_eq!(told, whole, "the head is that of the document");
+        assert_eq!(document.namespace.as_deref(), text("/metadata/namespace"));
+        (value.clone(), twice.collect())
     };
     Ok(stream.documents().iter().map(document).collect())
 }
@@ -32,7 +38,7 @@ fn same(text: &str) -> Result<(), String> {
     for document in Stream::parse(text.as_bytes()).iter().flat_map(Stream::documents) {
         let lines = document.lines();
         let mut all = Vec::new();
-        pointers(document.value().unwrap(), "", &mut all);
+        pointers(document.value(), "", &mut all);
         // Of a long document some; each is read for each.
         let some = all.len() / 50 + 1;
         for pointer in all.into_iter().step_by(some) {

@@ -146,7 +146,7 @@ pub fn own_values(files: &[PathBuf]) -> Result<Value, Failure> {
         };
         let stream = Stream::parse(&bytes).map_err(|error| wrong(error.to_string()))?;
         for document in stream.documents() {
-            let value = document.value().map_err(wrong)?;
+            let value = document.value();
             if !value.is_object() {
                 return Err(wrong("these are no values: a map is needed".to_owned()));
             }
