@@ -1,5 +1,6 @@
 //! Stream in, stream or refusal out. Pure: no cluster, no disk, no output.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use ovncilium_core::ExitCode;
@@ -25,16 +26,16 @@ pub enum Mode {
 
 /// What comes out of a post-render.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PostRender {
-    /// What Helm gets; nothing when it must not go on.
-    pub stdout: Option<Vec<u8>>,
+pub struct PostRender<'i> {
+    /// What Helm gets, the input itself when nothing was patched; nothing when it must not go on.
+    pub stdout: Option<Cow<'i, [u8]>>,
     /// How the process ends.
     pub exit: ExitCode,
     /// What a person reads, with a line of result and a line of what to do next.
     pub report: String,
 }
 
-impl PostRender {
+impl PostRender<'_> {
     /// Nothing for Helm.
     pub(crate) fn refused(exit: ExitCode, report: String) -> Self {
         Self { stdout: None, exit, report }
@@ -45,7 +46,7 @@ impl PostRender {
 ///
 /// A patched stream is judged again before it leaves. A stream without documents has nothing to judge. A stream
 /// that cannot be read, a denial, a fault and an unknown fact give no bytes.
-pub fn post_render(input: &[u8], facts: Facts, mode: Mode, evaluate: Evaluator<'_>) -> PostRender {
+pub fn post_render<'i>(input: &'i [u8], facts: Facts, mode: Mode, evaluate: Evaluator<'_>) -> PostRender<'i> {
     let stream = match Stream::parse(input) {
         Ok(stream) => stream,
         Err(error) => return PostRender::refused(ExitCode::CouldNotJudge, denial::unreadable(&error)),
@@ -53,7 +54,7 @@ pub fn post_render(input: &[u8], facts: Facts, mode: Mode, evaluate: Evaluator<'
     if stream.documents().is_empty() {
         return match stream.write(&[]) {
             Ok(bytes) => PostRender {
-                stdout: Some(bytes),
+                stdout: Some(bytes.into()),
                 exit: ExitCode::Done,
                 report: "allowed: the stream holds no documents, there was nothing to judge\n".to_owned(),
             },
@@ -71,11 +72,12 @@ pub fn post_render(input: &[u8], facts: Facts, mode: Mode, evaluate: Evaluator<'
         Ok(patches) => patches,
         Err(message) => return PostRender::refused(ExitCode::CouldNotJudge, denial::bad_patch(&message)),
     };
-    let bytes = match stream.write(&patches) {
-        Ok(bytes) => bytes,
-        Err(error) => return PostRender::refused(ExitCode::CouldNotJudge, denial::unwritable(&error)),
-    };
+    let mut bytes = Cow::Borrowed(input);
     if !patches.is_empty() {
+        bytes = match stream.write(&patches) {
+            Ok(bytes) => bytes.into(),
+            Err(error) => return PostRender::refused(ExitCode::CouldNotJudge, denial::unwritable(&error)),
+        };
         let again = match Stream::parse(&bytes) {
             Ok(again) => again,
             Err(error) => return PostRender::refused(ExitCode::Internal, denial::unwritable(&error)),

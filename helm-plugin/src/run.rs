@@ -17,6 +17,8 @@ use crate::{
 
 /// Largest stream that is read; the largest chart known to us renders to 3 MB.
 const LARGEST: u64 = 256 << 20;
+/// What a render of Cilium's chart fits into, so that it is read without being moved.
+const USUAL: usize = 120 << 10;
 
 /// What the command line says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +109,17 @@ pub fn run(
     evaluate: Evaluator<'_>,
     streams: &mut Streams<'_>,
 ) -> ExitCode {
-    let result = judge(options, environment, source, evaluate, streams.stdin);
+    let input;
+    let result = match read(environment, streams.stdin) {
+        Ok(bytes) => {
+            input = bytes;
+            match facts(options, environment, source) {
+                Ok(facts) => post_render(&input, facts, options.mode, evaluate),
+                Err(refusal) => refusal,
+            }
+        }
+        Err(refusal) => refusal,
+    };
     let Some(bytes) = &result.stdout else {
         deliver::refusal(&result.report, options.report.as_deref(), environment, streams.stderr);
         return result.exit;
@@ -124,43 +136,32 @@ pub fn run(
     result.exit
 }
 
-fn stop(headline: &str, cause: &str, exit: ExitCode, next: &str) -> PostRender {
+fn stop(headline: &str, cause: &str, exit: ExitCode, next: &str) -> PostRender<'static> {
     PostRender { stdout: None, exit, report: denial::stopped(headline, cause, exit as u8, next) }
 }
 
-fn judge(
-    options: &Options,
-    environment: &Environment,
-    source: &dyn FactsSource,
-    evaluate: Evaluator<'_>,
-    stdin: &mut dyn Read,
-) -> PostRender {
+/// What Helm rendered.
+fn read(environment: &Environment, stdin: &mut dyn Read) -> Result<Vec<u8>, PostRender<'static>> {
     if environment.stdin_is_terminal {
-        return stop(
+        return Err(stop(
             "there is no stream on standard input",
             "a post-renderer is called by Helm and reads what Helm rendered",
             ExitCode::Usage,
             "run `helm upgrade … --post-renderer ovncilium-post-renderer`, or `helm template … | ovncilium-post-renderer`",
-        );
+        ));
     }
-    let mut input = Vec::new();
+    let mut input = Vec::with_capacity(USUAL);
     match stdin.take(LARGEST + 1).read_to_end(&mut input) {
         Ok(_) if input.len() as u64 > LARGEST => {
             let cause = format!("it is larger than {} MiB", LARGEST >> 20);
-            return stop("the stream is too large", &cause, ExitCode::CouldNotJudge, "split the chart");
+            Err(stop("the stream is too large", &cause, ExitCode::CouldNotJudge, "split the chart"))
         }
-        Ok(_) => {}
-        Err(error) => {
-            return stop("the stream could not be read", &error.to_string(), ExitCode::Refused, "run it again");
-        }
-    }
-    match facts(options, environment, source) {
-        Ok(facts) => post_render(&input, facts, options.mode, evaluate),
-        Err(refusal) => refusal,
+        Ok(_) => Ok(input),
+        Err(error) => Err(stop("the stream could not be read", &error.to_string(), ExitCode::Refused, "run it again")),
     }
 }
 
-fn facts(options: &Options, environment: &Environment, source: &dyn FactsSource) -> Result<Facts, PostRender> {
+fn facts(options: &Options, environment: &Environment, source: &dyn FactsSource) -> Result<Facts, PostRender<'static>> {
     if options.mode == Mode::Offline {
         return Ok(offline(source.now()));
     }
@@ -188,7 +189,7 @@ fn facts(options: &Options, environment: &Environment, source: &dyn FactsSource)
 }
 
 /// Facts of a file must be young enough, each of them, and not from the future.
-fn fresh(facts: &Facts, file: &Path, max_age: Duration, now: Timestamp) -> Result<(), PostRender> {
+fn fresh(facts: &Facts, file: &Path, max_age: Duration, now: Timestamp) -> Result<(), PostRender<'static>> {
     let Some(cause) = stale(facts, file, max_age, now) else { return Ok(()) };
     let next =
         "collect them anew with `kubectl ovncilium snapshot`, or allow more with `--post-renderer-args=--max-age=…`";

@@ -75,7 +75,8 @@ fn an_allowed_stream_comes_out_byte_for_byte() {
 
 #[test]
 fn a_denial_gives_helm_nothing_and_a_person_everything() {
-    let out = post_render(flat().as_bytes(), offline(), Mode::Offline, &chaining);
+    let flat = flat();
+    let out = post_render(flat.as_bytes(), offline(), Mode::Offline, &chaining);
     assert_eq!((out.stdout, out.exit), (None, ExitCode::Denied));
     let expected = format!(
         "ovncilium: this chart must not be installed: 1 rule does not hold
@@ -161,7 +162,7 @@ fn patching(path: &'static str, value: &'static str) -> impl Fn(&Arc<Facts>, &St
 fn a_patched_stream_is_judged_again() {
     let audit = |value| patching("/data/policy-audit-mode", value);
     let out = post_render(CHAINED.as_bytes(), offline(), Mode::Offline, &audit("true"));
-    let text = String::from_utf8(out.stdout.unwrap()).unwrap();
+    let text = String::from_utf8(out.stdout.unwrap().into_owned()).unwrap();
     assert_eq!(text, CHAINED.replace("\ndata:\n", "\ndata:\n  policy-audit-mode: \"true\"\n"));
     assert!(out.report.ends_with("allowed: 1 document, 2 rules hold, 1 patch\n"), "{}", out.report);
     let out = post_render(CHAINED.as_bytes(), offline(), Mode::Offline, &audit("false"));
