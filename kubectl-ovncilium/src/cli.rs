@@ -58,8 +58,9 @@ pub struct Cli {
     pub connection: Connection,
 }
 
-/// What can be asked.
+/// What can be asked. The arguments of a command are set up when it is the one: Helm waits for it.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Command {
     /// Judge a cluster, a snapshot or manifests by the policies; writes nothing (with --nodes: short-lived pods)
     Check(Check),
