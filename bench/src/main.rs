@@ -8,6 +8,7 @@ mod options;
 mod peers;
 mod rows;
 mod table;
+mod verdicts;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -4,12 +4,13 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use wait4::Wait4 as _;
 
 /// One way to call one program.
+#[derive(Clone)]
 pub(crate) struct Case {
     /// What the table calls it.
     pub(crate) name: &'static str,
@@ -54,6 +55,14 @@ impl Case {
 
     pub(crate) fn stdin(&self) -> io::Result<Stdio> {
         self.stdin.as_ref().map_or(Ok(Stdio::null()), |file| Ok(File::open(file)?.into()))
+    }
+
+    /// Runs it once and keeps what it says.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(crate) fn output(&self) -> io::Result<Output> {
+        self.command()?.stdin(self.stdin()?).stdout(Stdio::piped()).stderr(Stdio::piped()).output()
     }
 
     /// Runs it once.

@@ -108,7 +108,10 @@ pub(crate) fn table(options: &Options) -> Result<String, String> {
     let bench = Bench::prepare(options)?;
     let machine = machine::line();
     let (warm, cold, version, check) = (bench.warm(), bench.cold(), bench.version(), bench.check());
-    let others = if options.peers { crate::peers::cases(bench.work.path(), &bench.stream)? } else { Vec::new() };
+    let others = match options.peers {
+        true => crate::peers::cases(bench.work.path(), &bench.stream, options.stream.is_none(), &warm)?,
+        false => Vec::new(),
+    };
     let mut beside: Vec<&Case> = vec![&warm, &version];
     beside.extend(&others);
     let mut fast = in_turn(&beside, options.runs)?;

@@ -1,9 +1,9 @@
-# For conftest, which gives one document of the stream at a time.
+# For conftest, which gives all documents of the stream together (`--combine`) and asks for `deny` and `warn` of this package.
 package main
 
-import data.chaining
+import data.rules
 import rego.v1
 
-deny contains message if some message in chaining.violations(input)
+deny contains message if some message in rules.denied
 
-deny contains "cni-exclusive is true" if chaining.exclusive(input)
+warn contains message if some message in rules.warned
