@@ -113,14 +113,19 @@ impl Stage {
             let waiting: Vec<_> = api
                 .list(&format!("/api/v1/namespaces/{}/pods", town::NAMESPACE))?
                 .iter()
-                // A Job's pod has failed with its node; the Job makes another.
-                .filter(|pod| pod["status"]["phase"] != "Failed" && !town::is_ready(pod))
+                // A Job's pod has failed with its node; the Job makes another. A static pod that starts behind this Cilium keeps the
+                // identity `init`, and its probes are dropped (cilium/cilium#45016).
+                .filter(|pod| pod["status"]["phase"] != "Failed" && !is_static(pod) && !town::is_ready(pod))
                 .map(|pod| town::name(pod).to_owned())
                 .chain(person::uncovered(api)?.into_iter().map(|(_, name)| format!("{name} (no endpoint)")))
                 .collect();
             Ok(if waiting.is_empty() { Seen::Ready(()) } else { Seen::NotYet(waiting.join(", ")) })
         })
     }
+}
+
+fn is_static(pod: &Value) -> bool {
+    pod["metadata"]["annotations"]["kubernetes.io/config.mirror"].is_string()
 }
 
 fn ctr(node: &Node, args: &[&str]) -> Result<String> {
