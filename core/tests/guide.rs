@@ -17,7 +17,7 @@ use ovncilium_core::facts::{Facts, Known, Source, Subject, addresses};
 use ovncilium_core::plan::action::CHAINED_LABEL;
 use ovncilium_core::plan::adopt::{Adopting, FoundRelease, NotAdoptable, own_values};
 use ovncilium_core::plan::drift::{self, Standing};
-use ovncilium_core::plan::lint::lint;
+use ovncilium_core::plan::lint::{lint, superseded};
 use ovncilium_core::plan::migrate::{Choices, NoPlan, migrate};
 use ovncilium_core::plan::rollback::rollback;
 use ovncilium_core::plan::start::{self, Start};
@@ -99,6 +99,7 @@ fn guided() -> Facts {
     let config = [
         ("cni-chaining-mode", "generic-veth"),
         ("custom-cni-conf", "true"),
+        ("routing-mode", "native"),
         ("read-cni-conf", "/tmp/cni-configuration/cni-config"),
         ("write-cni-conf-when-ready", "/host/etc/cni/net.d/05-cilium.conflist"),
         ("cluster-pool-ipv4-cidr", "10.0.0.0/8"),
@@ -341,6 +342,7 @@ fn half_of_the_guide_is_completed_in_the_order_that_keeps_policy() {
     assert!(before(&plan, "settle/set-release", "settle/retire-found"), "nobody depends on the old file any more");
     assert!(before(&plan, "settle/retire-found", "settle/label-node"));
     assert!(!has(&plan, "take-over/set-controller-flags"), "Kube-OVN enforces still");
+    assert!(before(&plan, "take-over/await-ovn-policy", "take-over/set-release"), "and that is proven");
     let staged = values(&plan.settings, ReleaseStage::Everywhere).unwrap();
     assert_eq!(staged["policyAuditMode"], true);
     assert_eq!(staged["updateStrategy"]["type"], "OnDelete");
@@ -370,6 +372,15 @@ fn cilium_goes_on_enforcing_where_every_pod_is_known_to_it() {
     assert!(!has(&plan, "enforce/"), "it enforces already");
     assert!(!has(&plan, "take-over/set-controller-flags") && !has(&plan, "hand-over/set-controller-flags"));
     assert!(before(&plan, "canary/restart-agent", "settle/retire-found"));
+    assert!(
+        before(&plan, "claim/await-enforcement", "take-over/set-release"),
+        "the agents are asked, not their settings"
+    );
+    for node in NODES {
+        let part = if node == "w-1" { "canary" } else { "cut-over" };
+        let (restart, asked) = (format!("{part}/restart-agent/{node}"), format!("{part}/await-enforcement/{node}"));
+        assert!(before(&plan, &restart, &asked) && before(&plan, &asked, "settle/"));
+    }
 }
 
 #[test]
@@ -496,6 +507,64 @@ fn an_edited_plan_that_takes_over_is_refused() {
 }
 
 #[test]
+fn nobody_is_believed_to_enforce() {
+    let without = |facts: &Facts, action: &Action| {
+        let mut plan = plan(facts, &adopting()).unwrap();
+        let stages = plan.phases.iter_mut().flat_map(|phase| &mut phase.stages);
+        stages.flat_map(|stage| &mut stage.lanes).for_each(|lane| lane.steps.retain(|step| step.action != *action));
+        lint(&plan).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let unproven = without(&half(), &Action::AwaitOvnPolicy);
+    assert!(unproven.contains("Cilium audits again before OVN enforces"), "{unproven}");
+    let unasked = without(&guided(), &Action::AwaitEnforcement);
+    assert!(unasked.contains("agents that were not asked are taken to enforce"), "{unasked}");
+    let mut both = guided();
+    let controller = &mut known(&mut both.kube_ovn).installations[0].controller;
+    controller.enable_np = true;
+    controller.flags_list = words(&["start.sh", "--enable-np=true", "--enable-lb=false"]);
+    let taken = plan(&both, &adopting()).unwrap();
+    assert_eq!(lint(&taken), vec![]);
+    assert!(before(&taken, "cut-over/await-enforcement", "hand-over/set-controller-flags"));
+    let early = without(&both, &Action::AwaitEnforcement);
+    assert!(early.contains("network policy goes off before every node enforces"), "{early}");
+}
+
+#[test]
+fn a_saved_plan_is_for_the_release_that_it_was_made_for() {
+    let saved = plan(&guided(), &adopting()).unwrap();
+    assert_eq!(superseded(&saved, &saved.clone()), None);
+    let release = FoundRelease { revision: 4, ..found() };
+    let choices = Choices { adopt: Some(Adopting { release: Some(release) }), ..Choices::default() };
+    let upgraded = plan(&guided(), &choices).unwrap();
+    let told = superseded(&saved, &upgraded).unwrap().rule;
+    assert_eq!(told, "release kube-system/cilium is at revision 4, not 3, for which the plan was made");
+    let mut audits = guided();
+    set(&mut audits, "policy-audit-mode", "true");
+    let told = superseded(&saved, &plan(&audits, &adopting()).unwrap()).unwrap().rule;
+    assert!(told.starts_with("Cilium does not enforce for every pod any more"), "{told}");
+}
+
+#[test]
+fn what_changes_in_the_release_is_told() {
+    let lines = |change: &dyn Fn(&mut Facts, &mut FoundRelease)| {
+        let (mut facts, mut release) = (guided(), found());
+        change(&mut facts, &mut release);
+        let choices = Choices { adopt: Some(Adopting { release: Some(release) }), ..Choices::default() };
+        let told = plan(&facts, &choices).unwrap().consequences;
+        told.into_iter().filter(|line| line.starts_with("settings of the release change")).collect::<Vec<_>>()
+    };
+    assert_eq!(lines(&|_, _| {}), [""; 0]);
+    let given = lines(&|facts, release| {
+        release.values["enableIPv4Masquerade"] = json!(true);
+        release.values["devices"] = json!("eth+ ovn0 genev_sys_6081");
+        set(facts, "enable-ipv4-masquerade", "true");
+    });
+    assert_eq!(given, ["settings of the release change: enableIPv4Masquerade true becomes false"]);
+    let by_chart = lines(&|facts, _| set(facts, "enable-identity-mark", "true"));
+    assert_eq!(by_chart, ["settings of the release change: enable-identity-mark true becomes false"]);
+}
+
+#[test]
 fn what_cannot_be_taken_over_is_refused_with_the_exact_reason() {
     let release = |change: &dyn Fn(&mut FoundRelease)| {
         let mut found = found();
@@ -537,6 +606,19 @@ fn what_cannot_be_taken_over_is_refused_with_the_exact_reason() {
     assert!(told(&|facts| set(facts, "kube-proxy-replacement", "true")).contains("it replaces kube-proxy"));
     assert!(told(&|facts| set(facts, "cni-exclusive", "true")).contains("rename the CNI files of others"));
     assert!(told(&|facts| set(facts, "enable-policy", "never")).contains("enforce nothing"));
+    let overlay = told(&|facts| set(facts, "routing-mode", "tunnel"));
+    assert!(overlay.contains("its routing-mode is tunnel, and a run that goes node by node"), "{overlay}");
+    let default = told(&|facts| drop(agents(facts).config.remove("routing-mode")));
+    assert_eq!(default, overlay, "an agent that is told nothing tunnels");
+    assert!(told(&|facts| set(facts, "ipam", "kubernetes")).contains("its ipam is kubernetes"));
+    let theirs = |configs: &'static [&'static str]| {
+        move |facts: &mut Facts| known(&mut facts.cilium).node_configs = words(configs)
+    };
+    let beside = told(&theirs(&["kube-system/audit"]));
+    assert!(beside.contains("settings from ciliumnodeconfig kube-system/audit"), "{beside}");
+    let mut elsewhere = guided();
+    theirs(&["other/audit"])(&mut elsewhere);
+    assert!(plan(&elsewhere, &adopting()).is_ok(), "agents do not read those of other namespaces");
     let nothing = told(&|facts| {
         known(&mut facts.cilium).installation = None;
         known(&mut facts.conflists).nodes.clear();
@@ -601,7 +683,6 @@ fn settled() -> Facts {
     let mut facts = guided();
     let chained = [
         ("cni-chaining-target", "kube-ovn"),
-        ("routing-mode", "native"),
         ("enable-ipv4-masquerade", "false"),
         ("enable-ipv6-masquerade", "false"),
         ("enable-identity-mark", "false"),

@@ -10,7 +10,7 @@ use ovncilium_core::ids::{NodeName, RunId};
 use ovncilium_core::journal::State;
 use ovncilium_core::plan::adopt::{Adopting, FoundRelease, NotAdoptable};
 use ovncilium_core::plan::migrate::{Choices, NoPlan, migrate};
-use ovncilium_core::plan::rollback::rollback;
+use ovncilium_core::plan::rollback::{forget, rollback};
 use ovncilium_core::plan::start::{self, Start};
 use ovncilium_core::plan::{Plan, Resource};
 use ovncilium_engine::collect::{self, Options};
@@ -246,8 +246,12 @@ fn what_helm_changed_meanwhile_stops_a_saved_plan() {
     let plan = takeover(sim.world()).unwrap();
     let release = sim.world().charts.release("cilium", "kube-system").unwrap().unwrap();
     sim.world().charts.upgrade("cilium", "kube-system", &release.values, &mut || Ok(())).unwrap();
+    let flags = controller_flags(&sim);
     let Ok(Ended::Paused(why)) = process(&sim, Some(&plan)) else { panic!("it went on") };
     assert!(why.contains("release kube-system/cilium is at revision 2, not 1"), "{why}");
+    assert!(why.contains("nothing was changed yet"), "{why}");
+    assert_eq!(controller_flags(&sim), flags, "no part of a takeover that cannot go on");
+    is_forgotten(&sim, 2);
     let release_writes =
         sim.log().into_iter().filter(|write| write.user == User::Engine && write.object.kind == "Secret");
     assert_eq!(release_writes.count(), 0);
@@ -262,4 +266,78 @@ fn a_chart_of_another_version_is_no_takeover() {
     let world = sim.world();
     let refused = migrate(&facts(world), &world.charts.chart().unwrap(), &[], &choices, vec![], world.clock.now());
     assert!(matches!(refused, Err(NoPlan::NotAdoptable(NotAdoptable::OtherChart { .. }))), "{refused:?}");
+}
+
+fn controller_flags(sim: &SimCluster) -> Vec<String> {
+    facts(sim.world()).kube_ovn.value.known().unwrap().installations[0].controller.flags_list.clone()
+}
+
+/// The way back of a run that has changed nothing leaves what was found, and no journal.
+fn is_forgotten(sim: &SimCluster, revision: u32) {
+    let loaded = Journal::new(sim.world().cluster, "kube-system").load().unwrap().unwrap();
+    assert!(!loaded.journal.has_changed(&loaded.plan));
+    let before = agents(sim);
+    let back = forget(&facts(sim.world()), loaded.plan.settings, vec![], sim.world().clock.now());
+    assert_eq!(process(sim, Some(&back)), Ok(Ended::Done));
+    assert!(Journal::new(sim.world().cluster, "kube-system").load().unwrap().is_none());
+    assert_eq!(agents(sim), before);
+    let release = sim.world().charts.release("cilium", "kube-system").unwrap().unwrap();
+    assert_eq!((release.revision, release.status.as_str()), (revision, "deployed"));
+}
+
+/// The whole guide: the forgotten file is away, and every pod was made again since.
+fn guided(seed: u64) -> SimCluster {
+    let sim = SimCluster::half_guided(seed, "kube-ovn").unwrap();
+    sim.nodes_mut().node(FORGOTTEN).fs.remove("01-kube-ovn.conflist");
+    for _ in 0..20 {
+        let bare = uncovered(&sim);
+        let pods = objects(&sim, Resource::PODS).into_iter();
+        let named = |pod: &Value| format!("{} {}", pod["metadata"]["name"], pod["status"]["podIP"]);
+        for pod in pods.filter(|pod| bare.contains(&named(pod))) {
+            let (namespace, name) = (&pod["metadata"]["namespace"], &pod["metadata"]["name"]);
+            let pod = Resource::PODS.named(namespace.as_str().unwrap(), name.as_str().unwrap());
+            sim.person().delete(&pod, None).unwrap();
+        }
+        sim.pass_time(Duration::from_secs(60));
+        if uncovered(&sim).is_empty() && sim.unready().is_empty() {
+            break;
+        }
+    }
+    assert_eq!(uncovered(&sim), [""; 0]);
+    sim.nodes_mut().unprotected.clear();
+    sim
+}
+
+#[test]
+fn cilium_that_enforces_everywhere_never_stops_in_a_takeover() {
+    let sim = guided(13);
+    let flags = controller_flags(&sim);
+    let plan = takeover(sim.world()).unwrap();
+    assert!(plan.settings.adopted.as_ref().unwrap().enforces);
+    let covered = endpoints(&sim);
+    assert_eq!(process(&sim, Some(&plan)), Ok(Ended::Done));
+    assert_eq!(sim.nodes().unprotected, Vec::<String>::new());
+    assert!(covered.is_subset(&endpoints(&sim)), "no pod was touched");
+    assert_eq!(controller_flags(&sim), flags, "Kube-OVN had nothing to do");
+    for (name, node) in sim.nodes().iter() {
+        assert_eq!(node.fs.loaded().map(|network| network.file.clone()), Some("01-cilium.conflist".into()), "{name}");
+        assert!(node.agent.as_ref().unwrap().enforces(), "{name}");
+    }
+    assert_eq!(start::of(&facts(sim.world())), Ok(Start::Settled));
+}
+
+#[test]
+fn an_agent_that_audits_against_its_settings_stops_a_takeover_that_believes_them() {
+    let sim = guided(14);
+    // Somebody has set policyAuditMode=false and restarted all agents but one.
+    let agent = |sim: &SimCluster| sim.nodes_mut().node(FORGOTTEN).agent.clone().unwrap();
+    let mut audits = agent(&sim);
+    audits.settings.insert("policy-audit-mode".into(), "true".into());
+    sim.nodes_mut().node(FORGOTTEN).agent = Some(audits);
+    sim.pass_time(Duration::from_secs(60));
+    let plan = takeover(sim.world()).unwrap();
+    assert!(plan.settings.adopted.as_ref().unwrap().enforces, "its settings say so");
+    let Ok(Ended::Paused(why)) = process(&sim, Some(&plan)) else { panic!("it went on") };
+    assert!(why.contains(FORGOTTEN) && why.contains("does not enforce, although cilium-config says so"), "{why}");
+    is_forgotten(&sim, 1);
 }

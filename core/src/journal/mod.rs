@@ -10,10 +10,13 @@ use serde_json::Value;
 
 use crate::Digest;
 use crate::ids::{RunId, StepId};
-use crate::plan::Kind;
+use crate::plan::{Kind, Plan};
 
 /// Version of the journal format.
 pub const SCHEMA: u32 = 1;
+
+/// Subject of the steps on the cluster as a whole.
+pub const CLUSTER: &str = "cluster";
 
 /// Largest header, in bytes of JSON.
 pub const HEADER_LIMIT: usize = 32 * 1024;
@@ -102,7 +105,7 @@ pub struct Entry {
 /// All steps of one subject.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// Node name, or `cluster`.
+    /// Node name, or [`CLUSTER`].
     pub subject: String,
     /// Highest epoch that has stamped it.
     pub epoch: u64,
@@ -133,6 +136,14 @@ impl Journal {
             .get(subject)
             .and_then(|record| record.entry(step))
             .is_some_and(|entry| matches!(entry.mark, Mark::Done | Mark::AlreadyMet))
+    }
+
+    /// Whether a step of `plan` that leaves something behind was begun.
+    pub fn has_changed(&self, plan: &Plan) -> bool {
+        plan.steps().filter(|(_, _, step)| !step.action.only_looks()).any(|(_, node, step)| {
+            let subject = node.map_or(CLUSTER, |node| node.as_str());
+            self.records.get(subject).is_some_and(|record| record.entry(&step.id).is_some())
+        })
     }
 
     /// Number of steps that are done or were met already.

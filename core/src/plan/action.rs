@@ -147,6 +147,22 @@ pub enum Action {
 }
 
 impl Action {
+    /// Whether it leaves nothing behind that a rollback would have to take away.
+    pub fn only_looks(&self) -> bool {
+        matches!(
+            self,
+            Self::AwaitAgent
+                | Self::AwaitNoAgent
+                | Self::ProveConf { .. }
+                | Self::Canary { .. }
+                | Self::AwaitCoverage
+                | Self::ReviewDrops
+                | Self::AwaitEnforcement
+                | Self::AwaitOvnPolicy
+                | Self::Verify { .. }
+        )
+    }
+
     /// Kebab-case name, as in step ids and in the engine's file names.
     pub fn name(&self) -> &'static str {
         match self {
@@ -268,6 +284,13 @@ pub enum Guard {
     /// The Helm release is at this revision, or the step has begun to change it.
     Release {
         /// Revision when the plan was made.
+        revision: u32,
+    },
+    /// Both: the first change of a takeover must not be made for a release that its second would refuse.
+    Untouched {
+        /// As of [`Guard::ControllerFlags`].
+        flags: Vec<String>,
+        /// As of [`Guard::Release`].
         revision: u32,
     },
 }

@@ -51,7 +51,7 @@ pub fn stale(plan: &Plan, facts: &Facts) -> Vec<Broken> {
                 Some(None) => Some(format!("node {node} does not exist any more")),
                 None => None,
             }),
-            Guard::ControllerFlags { flags } => {
+            Guard::ControllerFlags { flags } | Guard::Untouched { flags, .. } => {
                 let one = facts.kube_ovn.value.known().and_then(|kube_ovn| kube_ovn.the_one().ok());
                 one.filter(|one| &one.controller.flags_list != flags)
                     .map(|one| format!("the flags of {} were changed since", one.controller_object()))
@@ -60,6 +60,27 @@ pub fn stale(plan: &Plan, facts: &Facts) -> Vec<Broken> {
         broken.extend(rule.map(|rule| Broken { step: step.id.to_string(), rule }));
     }
     broken
+}
+
+/// Why a `saved` plan that takes over is not what one made now (`fresh`) would be.
+pub fn superseded(saved: &Plan, fresh: &Plan) -> Option<Broken> {
+    let (planned, found) = (saved.settings.adopted.as_ref()?, fresh.settings.adopted.as_ref()?);
+    let rule = if planned.revision != found.revision {
+        format!(
+            "release {}/{} is at revision {}, not {}, for which the plan was made",
+            fresh.settings.release_namespace, fresh.settings.release, found.revision, planned.revision
+        )
+    } else if planned.conf != found.conf {
+        format!("{} chains now, not {}", found.conf, planned.conf)
+    } else if planned.enforces != found.enforces {
+        match found.enforces {
+            true => "Cilium enforces for every pod now, and the plan would have it audit".to_owned(),
+            false => "Cilium does not enforce for every pod any more, as it did when the plan was made".to_owned(),
+        }
+    } else {
+        return None;
+    };
+    Some(Broken { step: String::new(), rule })
 }
 
 /// Every promise that `plan` breaks; none for what our planners make.
@@ -110,9 +131,11 @@ fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static 
     must(past.ids.insert(step.id.0.clone()), "its id is not unique");
     let migrating = plan.kind == super::Kind::Migrate;
     let takes_over = migrating && plan.settings.adopted.is_some();
-    // A takeover gives policy back for a while where Cilium does not enforce for every pod.
-    let gives_back = if takes_over { turns_policy_on(plan) } else { !migrating && takes_policy_back(plan) };
+    let enforces = plan.settings.adopted.as_ref().is_some_and(|adopted| adopted.enforces);
+    // In a takeover Kube-OVN enforces for a while where Cilium does not for every pod.
+    let gives_back = if takes_over { !enforces } else { !migrating && takes_policy_back(plan) };
     let handed_back = past.ovn_policy || !gives_back;
+    let all_enforce = plan.nodes.iter().all(|node| past.enforced.contains(node.name.as_str()));
     match &step.action {
         Action::SetRelease { stage } => {
             // Agents run on every node of a cluster that is taken over: the affinity of the stage would chase them away.
@@ -121,6 +144,7 @@ fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static 
             past.staged |= *stage == first;
             must(past.staged, "the release is not in audit mode first");
             must(handed_back, "Cilium audits again before OVN enforces");
+            must(!takes_over || !enforces || all_enforce, "agents that were not asked are taken to enforce");
             must(!migrating || *stage == first || past.covered, "enforcement before every pod has its endpoint");
         }
         Action::LabelNode { labels } => {
@@ -183,9 +207,13 @@ fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static 
         }
         Action::RestartAgent => {
             past.restarted.insert(node.to_owned());
+            past.enforced.remove(node);
         }
         Action::AwaitEnforcement => {
-            must(past.restarted.contains(node), "endpoints are asked before their agent was restarted");
+            must(
+                takes_over && enforces || past.restarted.contains(node),
+                "endpoints are asked before their agent was restarted",
+            );
             past.enforced.insert(node.to_owned());
         }
         Action::AwaitOvnPolicy => past.ovn_policy = true,
@@ -200,6 +228,7 @@ fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static 
                 !migrating || !off || past.enforcing.is_subset(&past.enforced),
                 "network policy goes off before every endpoint enforces",
             );
+            must(!takes_over || !off || all_enforce, "network policy goes off before every node enforces");
         }
         Action::RemoveRelease => {
             must(

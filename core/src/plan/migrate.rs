@@ -269,7 +269,7 @@ pub fn migrate(
         Some(adopted) => adopt::phases(&settings, adopted, installation, &planned),
     };
     let mut consequences = consequences(&concerned, &workloads.network_policies);
-    consequences.extend(adopt::consequences(&settings, facts, installation));
+    consequences.extend(adopt::consequences(&settings, facts, installation, choices.adopt.as_ref()));
     consequences.extend(settings.driver.notice(&off(installation)));
     let mut plan = Plan {
         schema: SCHEMA,

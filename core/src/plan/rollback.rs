@@ -146,25 +146,14 @@ pub fn rollback(
             cluster_stage("verify", vec![step("verify", Action::Verify { chain: Chain::Plain })]),
         ],
     ));
-    let mut plan = Plan {
-        schema: SCHEMA,
-        written_by: env!("CARGO_PKG_VERSION").to_owned(),
-        kind: Kind::Rollback,
-        created_at: now,
-        expires_at: now + jiff::SignedDuration::from_hours(PLAN_HOURS),
-        cluster: cluster_uid(facts),
-        facts: facts.digest(),
-        modules,
-        settings,
-        nodes: planned,
-        phases,
-        consequences: vec![
-            "pods that were chained are made again once; their addresses may change and their open connections end".to_owned(),
-            "pods of Jobs, and those that nobody makes again, go on without Cilium until they end".to_owned(),
-            "CiliumEndpoints, CiliumIdentities and CiliumNodes go with their CRDs; the CRDs stay while a policy object exists".to_owned(),
-        ],
-        writes: Vec::new(),
-    };
+    let mut plan = bare(facts, settings, modules, now);
+    plan.nodes = planned;
+    plan.phases = phases;
+    plan.consequences = vec![
+        "pods that were chained are made again once; their addresses may change and their open connections end".to_owned(),
+        "pods of Jobs, and those that nobody makes again, go on without Cilium until they end".to_owned(),
+        "CiliumEndpoints, CiliumIdentities and CiliumNodes go with their CRDs; the CRDs stay while a policy object exists".to_owned(),
+    ];
     if let Some(adopted) = &plan.settings.adopted {
         plan.consequences.insert(
             0,
@@ -184,6 +173,34 @@ pub fn rollback(
     }
     plan.writes = writes::of(&plan, chart_objects);
     Ok(plan)
+}
+
+/// The way back of a takeover that has changed nothing yet: the run is forgotten, and what was found stays.
+pub fn forget(facts: &Facts, settings: Settings, modules: Vec<ModulePin>, now: jiff::Timestamp) -> Plan {
+    let mut plan = bare(facts, settings, modules, now);
+    plan.consequences =
+        vec!["the run is forgotten; it had changed nothing, and the Cilium that is here stays as it is".to_owned()];
+    plan.writes = writes::of(&plan, &[]);
+    plan
+}
+
+/// A plan back without steps.
+fn bare(facts: &Facts, settings: Settings, modules: Vec<ModulePin>, now: jiff::Timestamp) -> Plan {
+    Plan {
+        schema: SCHEMA,
+        written_by: env!("CARGO_PKG_VERSION").to_owned(),
+        kind: Kind::Rollback,
+        created_at: now,
+        expires_at: now + jiff::SignedDuration::from_hours(PLAN_HOURS),
+        cluster: cluster_uid(facts),
+        facts: facts.digest(),
+        modules,
+        settings,
+        nodes: Vec::new(),
+        phases: Vec::new(),
+        consequences: Vec::new(),
+        writes: Vec::new(),
+    }
 }
 
 /// Our file away, and before it is proven what is loaded then, the one that chained before a takeover.

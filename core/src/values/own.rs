@@ -127,6 +127,43 @@ pub fn kept(whole: &Value, settings: &Settings) -> Result<Value, UnknownVersion>
     Ok(pruned(own))
 }
 
+/// A key of a release that a run sets to something else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// Dotted.
+    pub key: String,
+    /// What the release says.
+    pub was: String,
+    /// What it says in the end.
+    pub becomes: String,
+}
+
+/// What a run changes for good in the values of a release.
+///
+/// # Errors
+/// [`UnknownVersion`] of the chart.
+pub fn changed(whole: &Value, settings: &Settings) -> Result<Vec<Changed>, UnknownVersion> {
+    let mut leaves = Vec::new();
+    collect(&values::values(settings, ReleaseStage::Settled)?, &mut Vec::new(), &mut leaves);
+    let differs = |(path, ours): (Vec<String>, Value)| {
+        let was = path.iter().try_fold(whole, |value, key| value.get(key))?;
+        let (was, becomes) = (plain(was), plain(&ours));
+        (was != becomes).then(|| Changed { key: path.join("."), was, becomes })
+    };
+    Ok(leaves.into_iter().filter_map(differs).collect())
+}
+
+/// A value in the words of `cilium-config`, where text and lists of words stand bare.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.iter().all(Value::is_string) => {
+            items.iter().map(plain).collect::<Vec<_>>().join(" ")
+        }
+        other => other.to_string(),
+    }
+}
+
 /// Without maps that hold nothing, which say nothing: so the same values always have the same digest.
 pub fn pruned(value: Value) -> Value {
     fn prune(value: Value) -> Option<Value> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ovncilium_core::Digest;
 use ovncilium_core::ids::StepId;
-use ovncilium_core::journal::{Entry, Header, Journal, Mark, Record, SHARD_LIMIT};
+use ovncilium_core::journal::{CLUSTER, Entry, Header, Journal, Mark, Record, SHARD_LIMIT};
 use ovncilium_core::plan::{Plan, Resource};
 use serde_json::{Value, json};
 
@@ -162,7 +162,7 @@ impl<'a> Ledger<'a> {
             .loaded
             .live
             .keys()
-            .filter(|subject| *subject != "cluster")
+            .filter(|subject| *subject != CLUSTER)
             .filter_map(|subject| self.loaded.journal.records.get(subject))
             .filter(|record| record.entries.iter().all(|entry| entry.mark != Mark::Intent))
             .cloned()

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ovncilium_core::ids::NodeName;
+use ovncilium_core::journal::CLUSTER;
 use ovncilium_core::plan::{Lane, Phase, Resource, Step};
 use serde_json::Value;
 
@@ -18,7 +19,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// Subject of the journal for a lane.
 pub(super) fn subject(lane: &Lane) -> &str {
-    lane.node.as_ref().map_or("cluster", NodeName::as_str)
+    lane.node.as_ref().map_or(CLUSTER, NodeName::as_str)
 }
 
 /// Where a lane stands in this process.

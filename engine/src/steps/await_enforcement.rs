@@ -2,8 +2,10 @@
 //!
 //! An agent that was restarted is ready before the programs of its older endpoints are made again, and these still do what the agent
 //! before it told them: on a busy machine they went on auditing for ten seconds. A CiliumEndpoint does not tell (its state
-//! is `ready` all the while: Cilium `pkg/endpoint/endpoint_status.go`), so a pod on the node asks the agent itself.
+//! is `ready` all the while: Cilium `pkg/endpoint/endpoint_status.go`), so a pod on the node asks the agent itself. One that a takeover
+//! has found and that audits will go on so: that stops the run.
 
+use ovncilium_core::plan::Action;
 use serde_json::{Value, json};
 
 use super::support::asking::{Asked, ask_again, asked, last_reason, stop_asking};
@@ -13,6 +15,13 @@ use crate::node_task::{self, Answer, Task};
 
 /// Runs in Cilium's own image.
 pub(super) struct AwaitEnforcement;
+
+/// Whether this run has restarted the node's agent: one that was found goes on as it is.
+fn is_restarted(cx: &Cx<'_>) -> bool {
+    let restarts = cx.plan.steps().filter(|(_, _, step)| step.action == Action::RestartAgent);
+    let mut here = restarts.filter(|(_, node, _)| *node == cx.node.map(|node| &node.name));
+    here.any(|(_, _, step)| cx.record.is_some_and(|record| record.entry(&step.id).is_some()))
+}
 
 impl Work for AwaitEnforcement {
     fn look(&self, cx: &Cx<'_>) -> Result<Look, StepError> {
@@ -40,6 +49,14 @@ impl Work for AwaitEnforcement {
             }
         }
         let Some(told) = told else { return again("the pod did not answer what was asked") };
+        if !pending.is_empty() && !is_restarted(cx) {
+            return Ok(Look::Blocked(format!(
+                "the agent on {node} does not enforce, although cilium-config says so: {}; nothing was changed yet: `kubectl ovncilium \
+                 rollback` forgets this run; then set policyAuditMode=true in the release and plan again, so that what would be dropped \
+                 is reviewed first",
+                some(&pending)
+            )));
+        }
         if !pending.is_empty() {
             return again(&format!("not enforcing yet: {}", some(&pending)));
         }

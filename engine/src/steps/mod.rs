@@ -215,33 +215,52 @@ pub fn guard(cx: &Cx<'_>) -> Result<Result<(), String>, StepError> {
                 None => Err(format!("node {name} does not exist any more")),
             })
         }
-        Guard::Release { revision } => {
-            let (name, namespace) = (&cx.settings().release, &cx.settings().release_namespace);
-            Ok(match cx.world.charts.release(name, namespace)? {
-                // Once the step has begun, a newer revision is its own.
-                Some(found) if found.revision == *revision || cx.entry().is_some() => Ok(()),
-                Some(found) => Err(format!(
-                    "release {namespace}/{name} is at revision {}, not {revision}, for which the plan was made",
-                    found.revision
-                )),
-                None => Err(format!("release {namespace}/{name} is gone")),
-            })
-        }
-        Guard::ControllerFlags { flags } => {
-            // Of a change that waits for its owner only the flags themselves matter.
-            if matches!(cx.step.action, Action::AwaitFlags { .. }) {
-                return Ok(Ok(()));
-            }
-            let current = flags::Place::find(cx.world.cluster, cx.settings())?.list;
-            let target = match cx.step.action.controller_flags() {
-                Some(target) => apply(flags, target),
-                None => flags.clone(),
-            };
-            Ok(if current == *flags || current == target {
-                Ok(())
-            } else {
-                Err(format!("the flags of {} were changed since the plan was made", cx.settings().controller))
-            })
-        }
+        Guard::Release { revision } => at_revision(cx, *revision),
+        Guard::ControllerFlags { flags } => with_flags(cx, flags),
+        Guard::Untouched { flags, revision } => match at_revision(cx, *revision)? {
+            Ok(()) => with_flags(cx, flags),
+            changed => Ok(changed),
+        },
     }
+}
+
+fn at_revision(cx: &Cx<'_>, revision: u32) -> Result<Result<(), String>, StepError> {
+    let (name, namespace) = (&cx.settings().release, &cx.settings().release_namespace);
+    Ok(match cx.world.charts.release(name, namespace)? {
+        // Once the step has begun, a newer revision is its own.
+        Some(found) if found.revision == revision || cx.entry().is_some() => Ok(()),
+        Some(found) => {
+            let way_out = match begun(cx) {
+                true => "",
+                false => "; nothing was changed yet: `kubectl ovncilium rollback` forgets this run, then plan again",
+            };
+            let planned = format!("is at revision {}, not {revision}, for which the plan was made", found.revision);
+            Err(format!("release {namespace}/{name} {planned}{way_out}"))
+        }
+        None => Err(format!("release {namespace}/{name} is gone")),
+    })
+}
+
+/// Whether a step on the cluster has changed something, or was about to.
+fn begun(cx: &Cx<'_>) -> bool {
+    let changes = cx.plan.steps().filter(|(_, node, step)| node.is_none() && !step.action.only_looks());
+    let mut steps = changes.map(|(_, _, step)| step);
+    steps.any(|step| cx.record.is_some_and(|record| record.entry(&step.id).is_some()))
+}
+
+fn with_flags(cx: &Cx<'_>, flags: &[String]) -> Result<Result<(), String>, StepError> {
+    // Of a change that waits for its owner only the flags themselves matter.
+    if matches!(cx.step.action, Action::AwaitFlags { .. }) {
+        return Ok(Ok(()));
+    }
+    let current = flags::Place::find(cx.world.cluster, cx.settings())?.list;
+    let target = match cx.step.action.controller_flags() {
+        Some(target) => apply(flags, target),
+        None => flags.to_vec(),
+    };
+    Ok(if current == flags || current == target {
+        Ok(())
+    } else {
+        Err(format!("the flags of {} were changed since the plan was made", cx.settings().controller))
+    })
 }

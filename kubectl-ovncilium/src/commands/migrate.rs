@@ -82,7 +82,13 @@ fn begin(args: &Migrate, access: &Access, cluster: &KubeCluster, collected: Fact
     }
     // A saved plan is only as good as a fresh one: what refuses a plan now refuses it too.
     let plan = match made.plan {
-        Ok(fresh) => saved.unwrap_or(fresh),
+        Ok(fresh) => match saved {
+            Some(saved) => match lint::superseded(&saved, &fresh) {
+                None => saved,
+                Some(broken) => return Err(Failure::of(ExitCode::Paused, &broken, Some(plan_again()))),
+            },
+            None => fresh,
+        },
         Err(NoPlan::AlreadyChained) => {
             ui::say(&NoPlan::AlreadyChained.to_string());
             return Ok(ExitCode::Done);
@@ -98,11 +104,14 @@ fn begin(args: &Migrate, access: &Access, cluster: &KubeCluster, collected: Fact
     carry_out(access, cluster, &*charts, &plan, &catalog, &claim, args)
 }
 
+fn plan_again() -> NextStep {
+    NextStep::Command("kubectl ovncilium plan --chart CHART --out FILE".to_owned())
+}
+
 /// A saved plan must be for this chart and this cluster.
 fn must_fit(plan: &Plan, charts: &dyn Charts, facts: &ovncilium_core::facts::Facts) -> Result<(), Failure> {
-    let again = || NextStep::Command("kubectl ovncilium plan --chart CHART --out FILE".to_owned());
     if plan.kind != Kind::Migrate {
-        return Err(Failure::new(ExitCode::Usage, "the file holds a rollback, not a migration", again()));
+        return Err(Failure::new(ExitCode::Usage, "the file holds a rollback, not a migration", plan_again()));
     }
     let found = charts.chart()?;
     if found.digest != plan.settings.chart.digest {
@@ -112,7 +121,7 @@ fn must_fit(plan: &Plan, charts: &dyn Charts, facts: &ovncilium_core::facts::Fac
                 "the plan was made for another chart package: {} is planned, {} was given",
                 plan.settings.chart.digest, found.digest
             ),
-            again(),
+            plan_again(),
         ));
     }
     let cluster = ovncilium_core::plan::migrate::cluster_uid(facts);
@@ -131,7 +140,7 @@ fn must_fit(plan: &Plan, charts: &dyn Charts, facts: &ovncilium_core::facts::Fac
         ));
     }
     if let Some(broken) = lint::stale(plan, facts).first() {
-        return Err(Failure::of(ExitCode::Paused, broken, Some(again())));
+        return Err(Failure::of(ExitCode::Paused, broken, Some(plan_again())));
     }
     if Timestamp::now() > plan.expires_at {
         return Err(ovncilium_engine::run::ClaimError::Expired { at: plan.expires_at }.into());

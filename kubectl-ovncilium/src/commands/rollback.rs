@@ -71,6 +71,10 @@ fn make(
     let mut facts = facts::collect(cluster, access, args.helm.as_deref(), &settings.release_namespace)?;
     kube_ovn_release::read_into(&mut facts, cluster, charts);
     migrate::check_permissions(&facts)?;
+    let modules = loaded.plan.modules.clone();
+    if settings.adopted.is_some() && !loaded.journal.has_changed(&loaded.plan) {
+        return Ok(rollback::forget(&facts, settings, modules, Timestamp::now()));
+    }
     let own_values =
         own_values(charts, &settings, Kind::Rollback).map_err(|error| Failure::of(ExitCode::Refused, &error, None))?;
     // A release that is taken over may still have what our values leave out.
@@ -80,7 +84,7 @@ fn make(
     };
     let now = found.as_ref().map(|release| &release.values);
     let objects = chart::objects(charts, &settings, &own_values, now)?;
-    Ok(rollback::rollback(&facts, settings, &objects, loaded.plan.modules.clone(), Timestamp::now())?)
+    Ok(rollback::rollback(&facts, settings, &objects, modules, Timestamp::now())?)
 }
 
 fn carry_out(cluster: &KubeCluster, charts: &dyn Charts, plan: &Plan, what: &Claim<'_>) -> Result<ExitCode, Failure> {
@@ -90,6 +94,11 @@ fn carry_out(cluster: &KubeCluster, charts: &dyn Charts, plan: &Plan, what: &Cla
     let mut tell = |event: ovncilium_engine::events::Event| progress.tell(&event);
     let run = claim(world, &plan.settings.namespace, &connect::holder(), what, &mut tell)?;
     let ended = run.carry_out(&mut || Ok(()), &mut tell)?;
+    if ended == Ended::Done && plan.phases.is_empty() {
+        ui::say("\nforgotten: the run had changed nothing, and the Cilium that is here stays as it is");
+        ui::say("next: `kubectl ovncilium plan --adopt --chart CHART`");
+        return Ok(ExitCode::RolledBack);
+    }
     if ended == Ended::Done {
         ui::say("\nrolled back: Kube-OVN alone serves pods, policy and services, as before");
         ui::say("next: `kubectl ovncilium check`");

@@ -39,7 +39,7 @@ pub(in crate::plan) fn complete(
     let found = release(agents, adopting, chart)?;
     settings.release = agents.release.clone().unwrap_or_default();
     settings.release_namespace.clone_from(&agents.namespace);
-    takes_settings(agents)?;
+    takes_settings(agents, cilium)?;
     let conflists = facts.conflists.value.as_result().map_err(|reason| unknown("conflists", reason))?;
     every_node_is_read(facts, conflists)?;
     let chained = one_file(conflists)?;
@@ -114,8 +114,26 @@ fn release<'a>(agents: &Agents, adopting: &'a Adopting, chart: &ChartRef) -> Res
 }
 
 /// Settings of the agents that a run would have to keep, and cannot.
-fn takes_settings(agents: &Agents) -> Result<(), NotAdoptable> {
+fn takes_settings(agents: &Agents, cilium: &Cilium) -> Result<(), NotAdoptable> {
     let object = agents_object(agents);
+    let or_default = |key: &str, default: &str| match setting(agents, key) {
+        "" => default.to_owned(),
+        told => told.to_owned(),
+    };
+    let mode = or_default("routing-mode", "tunnel");
+    if mode != "native" {
+        return Err(NotAdoptable::Tunnels { object, mode });
+    }
+    let mode = or_default("ipam", "cluster-pool");
+    if mode != "cluster-pool" {
+        return Err(NotAdoptable::OtherIpam { object, mode });
+    }
+    // Agents read those of their own namespace.
+    let beside = |config: &&String| config.split('/').next() == Some(agents.namespace.as_str());
+    let configs: Vec<String> = cilium.node_configs.iter().filter(beside).cloned().collect();
+    if !configs.is_empty() {
+        return Err(NotAdoptable::NodeConfigs { object, configs });
+    }
     let mode = setting(agents, "kube-proxy-replacement");
     if !matches!(mode, "" | "false" | "disabled") {
         return Err(NotAdoptable::ReplacesKubeProxy { object, mode: mode.to_owned() });

@@ -47,7 +47,7 @@ pub(in crate::plan) fn phases(
         waves.iter().enumerate().map(stage).collect()
     };
     let cut_over = rest.iter().enumerate().map(|(index, wave)| {
-        node_stage(&format!("wave {}", index + 1), "cut-over", wave, settings.soak_seconds, forward)
+        node_stage(&format!("wave {}", index + 1), "cut-over", wave, settings.soak_seconds, || forward(adopted))
     });
     let mut recycle = on_waves("recycle", 0, &|| vec![Action::Recycle { chain: Chain::Chained }]);
     recycle.push(cluster_stage("coverage", vec![step("recycle", Action::AwaitCoverage)]));
@@ -71,11 +71,15 @@ pub(in crate::plan) fn phases(
     settle.push(cluster_stage("temporary objects", objects));
     settle.push(node_stage("labels", "settle", &all, 0, || vec![no_labels()]));
     settle.push(cluster_stage("verify", vec![step("settle", Action::Verify { chain: Chain::Chained })]));
-    let look = node_stage("look at every node", "claim", &all, 0, || vec![Action::ProveConf { chain: Chain::Found }]);
+    let look = node_stage("look at every node", "claim", &all, 0, || {
+        let mut actions = vec![Action::ProveConf { chain: Chain::Found }];
+        actions.extend(adopted.enforces.then_some(Action::AwaitEnforcement));
+        actions
+    });
     let canary = vec![
-        node_stage("forward", "canary", &first, 0, forward),
+        node_stage("forward", "canary", &first, 0, || forward(adopted)),
         node_stage("back", "canary-back", &first, 0, || back_to(Chain::Found)),
-        node_stage("forward again", "canary-again", &first, settings.soak_seconds, forward),
+        node_stage("forward again", "canary-again", &first, settings.soak_seconds, || forward(adopted)),
     ];
     vec![
         phase(0, "claim", "look at every node, take the lock, open the journal", "nothing", vec![look]),
@@ -125,13 +129,20 @@ pub(in crate::plan) fn phases(
 }
 
 fn take_over(settings: &Settings, adopted: &Adopted, kube_ovn: &Installation) -> Vec<Stage> {
-    let mut stages = Vec::new();
+    let mut ovn = Vec::new();
     if hands_back(adopted, kube_ovn) {
         let flags = BTreeMap::from([("enable-np".to_owned(), "true".to_owned())]);
         let mut set = step("take-over", Action::SetControllerFlags { flags });
-        set.guard = Guard::ControllerFlags { flags: kube_ovn.controller.flags_list.clone() };
-        // Cilium must not stop before OVN has begun (ADR 0007).
-        stages.push(cluster_stage("kube-ovn-controller", vec![set, step("take-over", Action::AwaitOvnPolicy)]));
+        set.guard = Guard::Untouched { flags: kube_ovn.controller.flags_list.clone(), revision: adopted.revision };
+        ovn.push(set);
+    }
+    // Cilium must not stop before OVN has begun (ADR 0007), whoever has turned it on.
+    if !adopted.enforces {
+        ovn.push(step("take-over", Action::AwaitOvnPolicy));
+    }
+    let mut stages = Vec::new();
+    if !ovn.is_empty() {
+        stages.push(cluster_stage("kube-ovn-controller", ovn));
     }
     let mut set = step("take-over", Action::SetRelease { stage: ReleaseStage::Everywhere });
     set.guard = Guard::Release { revision: adopted.revision };
@@ -161,11 +172,9 @@ fn hand_over(settings: &Settings, adopted: &Adopted, kube_ovn: &Installation) ->
 }
 
 /// Cut a node over whose agent runs already.
-fn forward() -> Vec<Action> {
-    vec![
-        chain_labels(),
-        Action::RestartAgent,
-        Action::ProveConf { chain: Chain::Chained },
-        Action::Canary { chain: Chain::Chained },
-    ]
+fn forward(adopted: &Adopted) -> Vec<Action> {
+    let mut actions = vec![chain_labels(), Action::RestartAgent];
+    actions.extend(adopted.enforces.then_some(Action::AwaitEnforcement));
+    actions.extend([Action::ProveConf { chain: Chain::Chained }, Action::Canary { chain: Chain::Chained }]);
+    actions
 }

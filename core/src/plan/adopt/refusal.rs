@@ -65,6 +65,32 @@ pub enum NotAdoptable {
         /// The setting.
         mode: String,
     },
+    /// Nodes that are cut over and nodes that are not would not reach each other's pods.
+    #[error(
+        "{object} cannot be taken over: its routing-mode is {mode}, and a run that goes node by node would make it native"
+    )]
+    Tunnels {
+        /// The agents' DaemonSet.
+        object: String,
+        /// The setting.
+        mode: String,
+    },
+    /// Cilium has no change of it in a live cluster.
+    #[error("{object} cannot be taken over: its ipam is {mode}, and a run would make it cluster-pool")]
+    OtherIpam {
+        /// The agents' DaemonSet.
+        object: String,
+        /// The setting.
+        mode: String,
+    },
+    /// They beat what a run sets, on the nodes that they select.
+    #[error("{object} cannot be taken over: its agents read settings from ciliumnodeconfig {}", some(configs))]
+    NodeConfigs {
+        /// The agents' DaemonSet.
+        object: String,
+        /// CiliumNodeConfigs that are not ours, as `namespace/name`.
+        configs: Vec<String>,
+    },
     /// It moves other people's files.
     #[error(
         "{object} cannot be taken over: with cni-exclusive its agents rename the CNI files of others, Kube-OVN's among them"
@@ -155,6 +181,18 @@ impl NotAdoptable {
             Self::Values { .. } => "take that value out of the release with `helm upgrade` first".to_owned(),
             Self::ReplacesKubeProxy { .. } => {
                 "bring kube-proxy back and set kubeProxyReplacement=false first".to_owned()
+            }
+            Self::Tunnels { .. } => {
+                "set routingMode=native in that release and restart every agent, at a time when nodes may lose each other's \
+                 pods; then run it again"
+                    .to_owned()
+            }
+            Self::OtherIpam { .. } => {
+                "remove that Cilium the way it was installed, then run `kubectl ovncilium migrate`".to_owned()
+            }
+            Self::NodeConfigs { .. } => {
+                "remove them, or say what they say by values of the release; restart the agents they select, and run it again"
+                    .to_owned()
             }
             Self::Exclusive { .. } => {
                 "set cni.exclusive=false, give files ending in .cilium_bak their names back, and run it again"

@@ -1,14 +1,25 @@
 //! What is said of a takeover before anyone says yes.
 
+use super::Adopting;
 use super::look::pool_of;
 use super::phases::hands_back;
 use crate::facts::Facts;
+use crate::facts::cilium::Installation as Agents;
 use crate::facts::kube_ovn::Installation;
 use crate::plan::Settings;
-use crate::plan::start::enforces;
+use crate::plan::start::{enforces, setting};
+use crate::values::own;
+
+/// Settings of the datapath that a run makes `false`, and that a chart sets by itself where no value says so.
+const TURNED_OFF: [&str; 2] = ["enable-ipv4-masquerade", "enable-identity-mark"];
 
 /// What a takeover adds to what cannot come back or is noticed.
-pub(in crate::plan) fn consequences(settings: &Settings, facts: &Facts, kube_ovn: &Installation) -> Vec<String> {
+pub(in crate::plan) fn consequences(
+    settings: &Settings,
+    facts: &Facts,
+    kube_ovn: &Installation,
+    adopting: Option<&Adopting>,
+) -> Vec<String> {
     let Some(adopted) = &settings.adopted else { return Vec::new() };
     let Some(cilium) = facts.cilium.value.known() else { return Vec::new() };
     let Some(agents) = &cilium.installation else { return Vec::new() };
@@ -37,6 +48,10 @@ pub(in crate::plan) fn consequences(settings: &Settings, facts: &Facts, kube_ovn
             settings.cluster_pool.join(", ")
         ));
     }
+    let changed = changed_settings(settings, agents, adopting);
+    if !changed.is_empty() {
+        lines.push(format!("settings of the release change: {}", changed.join(", ")));
+    }
     if hands_back(adopted, kube_ovn) {
         lines.push(
             "kube-ovn-controller restarts twice: its network policy is on again until every pod has its endpoint"
@@ -50,4 +65,21 @@ pub(in crate::plan) fn consequences(settings: &Settings, facts: &Facts, kube_ovn
         ));
     }
     lines
+}
+
+/// What the release says and our values say otherwise; its pool has a line of its own.
+fn changed_settings(settings: &Settings, agents: &Agents, adopting: Option<&Adopting>) -> Vec<String> {
+    let release = adopting.and_then(|adopting| adopting.release.as_ref());
+    let values = release.and_then(|release| own::changed(&release.values, settings).ok()).unwrap_or_default();
+    let is_said = |setting: &str| {
+        let bare = setting.replace('-', "");
+        values.iter().any(|one| one.key.eq_ignore_ascii_case(&bare))
+    };
+    let by_chart = TURNED_OFF.iter().filter(|key| setting(agents, key) == "true" && !is_said(key));
+    values
+        .iter()
+        .filter(|one| !one.key.starts_with("ipam."))
+        .map(|one| format!("{} {} becomes {}", one.key, one.was, one.becomes))
+        .chain(by_chart.map(|key| format!("{key} true becomes false")))
+        .collect()
 }
