@@ -9,9 +9,12 @@ use ovncilium_core::Digest;
 use ovncilium_core::ExitCode;
 use ovncilium_core::facts::cilium::{Agent, Cilium, ConfSource, Endpoint, Installation as Agents};
 use ovncilium_core::facts::conflists::{ConfDir, ConfFile, Conflists, SilentNode};
+use ovncilium_core::facts::derive::NODES_NOT_READ;
 use ovncilium_core::facts::kube_ovn::{CniDaemon, ConfWriter, Controller, Installation, KubeOvn, Owner};
+use ovncilium_core::facts::multus::{Installation as Calls, Multus};
 use ovncilium_core::facts::networks::Networks;
 use ovncilium_core::facts::nodes::{Node, Nodes};
+use ovncilium_core::facts::services::{Provider, Services};
 use ovncilium_core::facts::workloads::{Pod, Unmanaged, Workloads};
 use ovncilium_core::facts::{Facts, Known, Source, Subject, addresses};
 use ovncilium_core::plan::action::CHAINED_LABEL;
@@ -23,6 +26,7 @@ use ovncilium_core::plan::rollback::rollback;
 use ovncilium_core::plan::start::{self, Start};
 use ovncilium_core::plan::values::values;
 use ovncilium_core::plan::{Action, ChartRef, ObjectRef, Plan, ReleaseStage, Step};
+use ovncilium_core::report::{Plain, VerifyReport};
 use serde_json::json;
 
 const NODES: [&str; 3] = ["cp-1", "w-1", "w-2"];
@@ -123,6 +127,14 @@ fn guided() -> Facts {
         Endpoint { namespace: "shop".into(), name: "web-1".into(), ips: words(&["10.16.0.9"]), ..Endpoint::default() };
     facts.cilium =
         Subject::known(Cilium { installation: Some(agents), endpoints: vec![endpoint], ..Cilium::default() }, now());
+    let provider = Provider {
+        kind: "kube-proxy".into(),
+        object: "daemonset kube-system/kube-proxy".into(),
+        desired: 3,
+        ready: 3,
+        mode: "iptables".into(),
+    };
+    facts.services = Subject::known(Services { providers: vec![provider], ..Services::default() }, now());
     let workloads =
         Workloads { pods: vec![pod("web-1")], unmanaged: Some(Unmanaged::default()), ..Workloads::default() };
     facts.workloads = Subject::known(workloads, now());
@@ -239,8 +251,19 @@ fn each_part_of_the_guide_that_is_not_there_is_missed() {
 fn other_starts_are_told_apart() {
     let by_hand = told(|facts| agents(facts).conf_source = None);
     assert!(matches!(by_hand, Start::ChainedByHand(_)));
-    let ours = told(|facts| set(facts, "write-cni-conf-when-ready", "/host/etc/cni/net.d/01-cilium.conflist"));
-    assert_eq!(ours, Start::Settled);
+    assert_eq!(start::of(&settled()).unwrap(), Start::Settled);
+    let ours = |change: &dyn Fn(&mut Facts)| {
+        let mut facts = settled();
+        change(&mut facts);
+        start::of(&facts).unwrap()
+    };
+    for other in [
+        ours(&|facts| set(facts, "write-cni-conf-when-ready", "/host/etc/cni/net.d/001-cilium.conflist")),
+        ours(&|facts| set(facts, "read-cni-conf", "/tmp/cni-configuration/cni-config")),
+        ours(&|facts| set(facts, "cni-chaining-target", "")),
+    ] {
+        assert!(matches!(other, Start::ChainedByHand(_)), "a file of that name is not ours: {other:?}");
+    }
     let older = told(|facts| {
         known(&mut facts.cilium).node_configs = words(&["kube-system/theirs", "kube-system/ovncilium-chain"]);
         known(&mut facts.nodes).items[1].labels = BTreeMap::from([("ovncilium.io/chained".into(), "true".into())]);
@@ -273,6 +296,19 @@ fn a_migration_does_not_begin_where_something_is() {
         let error = plan(&facts, &Choices::default()).unwrap_err();
         assert!(matches!(error, NoPlan::NotClean { .. }), "{error}");
         assert!(error.to_string().contains("daemonset kube-system/cilium"), "{error}");
+    }
+}
+
+#[test]
+fn what_is_chained_already_is_left_alone_and_told_when_it_has_drifted() {
+    for choices in [Choices::default(), adopting()] {
+        assert_eq!(plan(&settled(), &choices).unwrap_err(), NoPlan::AlreadyChained);
+        let mut facts = settled();
+        set(&mut facts, "cni-exclusive", "true");
+        known(&mut facts.workloads).pods.push(pod("left"));
+        let error = plan(&facts, &choices).unwrap_err();
+        assert_eq!(error.to_string(), "no plan: every node is chained already, and this has drifted: settings");
+        assert!(error.next_step().line().contains("verify"));
     }
 }
 
@@ -381,6 +417,23 @@ fn cilium_goes_on_enforcing_where_every_pod_is_known_to_it() {
         let (restart, asked) = (format!("{part}/restart-agent/{node}"), format!("{part}/await-enforcement/{node}"));
         assert!(before(&plan, &restart, &asked) && before(&plan, &asked, "settle/"));
     }
+}
+
+#[test]
+fn a_pod_that_starts_or_ends_does_not_weaken_policy() {
+    let enforces = |change: &dyn Fn(&mut Pod)| {
+        let mut facts = guided();
+        let mut late = pod("late");
+        change(&mut late);
+        known(&mut facts.workloads).pods.push(late);
+        plan(&facts, &adopting()).unwrap().settings.adopted.unwrap().enforces
+    };
+    assert!(!enforces(&|_| {}), "it has an address, and Cilium does not know it");
+    assert!(enforces(&|pod| {
+        pod.phase = "Pending".into();
+        pod.ips.clear();
+    }));
+    assert!(enforces(&|pod| pod.leaving = true));
 }
 
 #[test]
@@ -647,10 +700,15 @@ fn a_changed_network_name_is_refused_where_host_ports_would_leak() {
     let mut harmless = guided();
     renamed(false, "w-1")(&mut harmless);
     assert!(plan(&harmless, &adopting()).is_ok(), "without hostPort no rule bears the name");
-    // A pod that was made before has its rules under the name that comes back.
+    // One without endpoint may have lost it. Where no chained file is, its rules are under the name that comes back.
+    let without_endpoint = not_adoptable(|facts| {
+        renamed(true, "w-1")(facts);
+        known(&mut facts.cilium).endpoints.pop();
+    });
+    assert!(matches!(without_endpoint, NotAdoptable::HostPorts { .. }), "{without_endpoint}");
     let mut unchained = guided();
-    renamed(true, "w-1")(&mut unchained);
-    known(&mut unchained.cilium).endpoints.pop();
+    renamed(true, "w-2")(&mut unchained);
+    known(&mut unchained.conflists).nodes[2].files.remove(0);
     assert!(plan(&unchained, &adopting()).is_ok());
 }
 
@@ -664,6 +722,17 @@ fn nodes_are_read_and_alike_or_nothing_is_taken_over() {
         conflists.silent.push(SilentNode { node: "w-2".into(), reason: "no answer within 75 seconds".into() });
     });
     assert_eq!(silent.to_string(), "the CNI directory of w-2 is not known: no answer within 75 seconds");
+    let cut_off = not_adoptable(|facts| known(&mut facts.conflists).nodes[1].files[0].plugins.clear());
+    assert_eq!(
+        cut_off.to_string(),
+        "the CNI directory of w-1 is not known: the plugins of 05-cilium.conflist were not told"
+    );
+    let multus = not_adoptable(|facts| {
+        known(&mut facts.conflists).nodes[2]
+            .files
+            .insert(0, conf("00-net.conf", "multus-cni-network", &["multus-shim"]));
+    });
+    assert_eq!(multus, NotAdoptable::Multus { nodes: words(&["w-2"]) });
     let differ = not_adoptable(|facts| {
         known(&mut facts.conflists).nodes[2].files[0] =
             conf("05-cilium.conflist", "generic-veth", &["kube-ovn", "portmap", "cilium-cni"]);
@@ -688,6 +757,8 @@ fn settled() -> Facts {
         ("enable-identity-mark", "false"),
         ("policy-audit-mode", "false"),
         ("unmanaged-pod-watcher-interval", "0"),
+        ("set-cilium-node-taints", "true"),
+        ("devices", "eth+ ovn0 genev_sys_6081"),
         ("write-cni-conf-when-ready", "/host/etc/cni/net.d/01-cilium.conflist"),
     ];
     for (key, value) in chained {
@@ -716,8 +787,30 @@ fn drifted(change: impl Fn(&mut Facts)) -> (ExitCode, Vec<(&'static str, String)
 #[test]
 fn nothing_has_drifted_after_a_takeover() {
     assert_eq!(drifted(|_| {}), (ExitCode::Done, Vec::new()));
-    let unread = drifted(|facts| facts.conflists = Subject::unknown("not read"));
-    assert_eq!(unread, (ExitCode::Done, Vec::new()), "nodes are read on request");
+    let unread = |why: &'static str| drifted(move |facts| facts.conflists = Subject::unknown(why));
+    assert_eq!(unread(NODES_NOT_READ), (ExitCode::Done, Vec::new()), "nodes are read on request");
+    let report = |change: &dyn Fn(&mut Facts)| {
+        let mut facts = settled();
+        change(&mut facts);
+        VerifyReport::new(&facts, &[]).text(&Plain)
+    };
+    assert!(report(&|_| {}).ends_with("nothing has drifted\n"));
+    let partly = report(&|facts| facts.conflists = Subject::unknown(NODES_NOT_READ));
+    assert!(partly.ends_with("as far as it was looked; `--nodes` looks at the nodes\n"), "{partly}");
+    let open = (ExitCode::CouldNotJudge, Vec::new());
+    assert_eq!(unread("pods is forbidden"), open, "who was asked and got no answer does not know");
+    assert_eq!(drifted(|facts| known(&mut facts.conflists).nodes.clear()), open);
+    assert_eq!(drifted(|facts| drop(known(&mut facts.conflists).nodes.pop())), open);
+    assert_eq!(drifted(|facts| known(&mut facts.conflists).nodes[1].files[0].plugins.clear()), open);
+    assert_eq!(drifted(|facts| facts.services = Subject::unknown("forbidden")), open);
+    assert_eq!(drifted(|facts| facts.nodes = Subject::unknown("forbidden")), open);
+    let theirs = |facts: &mut Facts| known(&mut facts.cilium).node_configs = words(&["kube-system/theirs"]);
+    assert_eq!(drifted(theirs), open, "what they say is not a fact");
+    let starting = |facts: &mut Facts| {
+        known(&mut facts.workloads).pods.push(Pod { phase: "Pending".into(), ips: Vec::new(), ..pod("starting") });
+        known(&mut facts.workloads).pods.push(Pod { leaving: true, ..pod("ending") });
+    };
+    assert_eq!(drifted(starting), (ExitCode::Done, Vec::new()));
     let unknown = drifted(|facts| facts.workloads = Subject::unknown("forbidden"));
     assert_eq!(unknown, (ExitCode::CouldNotJudge, Vec::new()), "unknown never holds");
 }
@@ -738,6 +831,13 @@ fn what_somebody_changed_afterwards_is_told() {
     assert_eq!(agent, ("agents", "none is ready on w-1".into()));
     let flag = one(&|facts| known(&mut facts.kube_ovn).installations[0].controller.enable_np = true);
     assert_eq!(flag, ("hand-over", "--enable-np is on again".into()));
+    let devices = one(&|facts| set(facts, "devices", "eth+ ovn0"));
+    assert_eq!(devices, ("settings", "devices is eth+ ovn0, without genev_sys_6081".into()));
+    assert_eq!(one(&|facts| set(facts, "set-cilium-node-taints", "false")).0, "settings");
+    let gone = one(&|facts| known(&mut facts.services).providers.clear());
+    assert_eq!(gone, ("services", "there is neither kube-proxy nor a Cilium in its place".into()));
+    let behind = one(&|facts| known(&mut facts.services).providers[0].ready = 2);
+    assert_eq!(behind, ("services", "daemonset kube-system/kube-proxy is ready on 2 of 3 nodes".into()));
     let pod = one(&|facts| known(&mut facts.workloads).pods.push(pod("late")));
     assert_eq!(pod, ("endpoints", "1 pods have none: shop/late".into()));
     let file = one(&|facts| {
@@ -749,7 +849,19 @@ fn what_somebody_changed_afterwards_is_told() {
             dir.files.insert(0, conf("00-multus.conf", "multus-cni-network", &["multus"]));
         }
     };
-    assert_eq!(drifted(multus), (ExitCode::Done, Vec::new()));
+    assert_eq!(drifted(multus), (ExitCode::CouldNotJudge, Vec::new()), "what it calls is not told");
+    let calling = |told: &'static str| {
+        drifted(move |facts| {
+            multus(facts);
+            let one = Calls { object: "daemonset kube-system/multus".into(), told: words(&[told]) };
+            facts.multus = Subject::known(Multus { installations: vec![one] }, now());
+        })
+    };
+    let ours = ["clusterNetwork=/host/etc/cni/net.d/01-cilium.conflist", "delegates=kube-ovn+portmap+cilium-cni"];
+    for told in ours {
+        assert_eq!(calling(told), (ExitCode::Done, Vec::new()), "{told}");
+    }
+    assert_eq!(calling("delegates=kube-ovn+portmap").0, ExitCode::CouldNotJudge);
     let behind_multus = one(&|facts| {
         multus(facts);
         known(&mut facts.conflists).nodes[2].files.remove(1);

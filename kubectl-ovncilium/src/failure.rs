@@ -104,6 +104,7 @@ impl From<NoPlan> for Failure {
             NoPlan::NotIpv4 { .. } => ExitCode::Denied,
             NoPlan::Release { .. }
             | NoPlan::NotClean { .. }
+            | NoPlan::Drifted { .. }
             | NoPlan::NodesNotReady { .. }
             | NoPlan::PodsWithoutOwner { .. } => ExitCode::Paused,
         };

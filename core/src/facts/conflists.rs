@@ -56,10 +56,25 @@ pub fn is_loaded(name: &str) -> bool {
     name.rsplit_once('.').is_some_and(|(_, extension)| matches!(extension, "conf" | "conflist" | "json"))
 }
 
+impl Conflists {
+    /// Nodes whose runtime loads Multus.
+    pub fn under_multus(&self) -> Vec<String> {
+        let under = self.nodes.iter().filter(|dir| dir.effective().is_some_and(ConfFile::is_multus));
+        under.map(|dir| dir.node.clone()).collect()
+    }
+}
+
 impl ConfDir {
     /// The file a runtime loads: the first in byte order that [`is_loaded`].
     pub fn effective(&self) -> Option<&ConfFile> {
-        self.files.iter().filter(|file| is_loaded(&file.name)).min_by(|a, b| a.name.cmp(&b.name))
+        self.files.iter().filter(|file| file.is_loaded()).min_by(|a, b| a.name.cmp(&b.name))
+    }
+
+    /// The first of them that is not Multus's, which calls another one for a pod's first interface: not always this one
+    /// ([`crate::facts::multus`]).
+    pub fn behind_multus(&self) -> Option<&ConfFile> {
+        let others = self.files.iter().filter(|file| file.is_loaded() && !file.is_multus());
+        others.min_by(|a, b| a.name.cmp(&b.name))
     }
 }
 
@@ -67,6 +82,11 @@ impl ConfFile {
     /// Whether a runtime loads files of this name.
     pub fn is_loaded(&self) -> bool {
         is_loaded(&self.name)
+    }
+
+    /// Whether it calls Multus, whatever its name.
+    pub fn is_multus(&self) -> bool {
+        self.plugins.iter().any(|plugin| matches!(plugin.as_str(), "multus" | "multus-shim"))
     }
 
     /// Whether it calls Cilium behind Kube-OVN.

@@ -74,6 +74,9 @@ pub struct Pod {
     /// Whether its owner, a DaemonSet or StatefulSet, has the update strategy `OnDelete`: who runs it deletes its pods.
     #[serde(default)]
     pub on_delete: bool,
+    /// It is being deleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leaving: bool,
 }
 
 /// One PodDisruptionBudget.

@@ -4,11 +4,12 @@ use serde::Serialize;
 
 use crate::facts::Facts;
 use crate::facts::conflists::{ConfDir, ConfFile};
+use crate::facts::derive::NODES_NOT_READ;
 use crate::outcome::{ExitCode, NextStep};
-use crate::values::cluster::{CHAINED_CONF, KUBE_OVN_NETWORK};
+use crate::values::cluster::{CHAINED_CONF, KUBE_OVN_NETWORK, devices, installation};
 
-use super::adopt::uncovered;
-use super::migrate::NoPlan;
+use super::adopt::{untold, without_endpoint};
+use super::migrate::{NoPlan, named};
 use super::start::{self, Start, agents_object, enforces, setting, some};
 
 /// How one thing stands.
@@ -41,6 +42,9 @@ pub struct Held {
     pub remedy: Option<String>,
 }
 
+/// Id of what pods tell.
+pub(super) const ENDPOINTS: &str = "endpoints";
+
 /// Keys of `cilium-config` and what they must be.
 const SETTINGS: [(&str, &str); 6] = [
     ("cni-chaining-mode", "generic-veth"),
@@ -57,7 +61,15 @@ const NEVER: [(&str, Option<&str>); 3] =
 
 /// Everything that must stay true, in the order in which one thing explains the next. Pods that were left on purpose count as known.
 pub fn held(facts: &Facts, left: &[String]) -> Vec<Held> {
-    vec![release(facts), settings(facts), agents(facts), endpoints(facts, left), hand_over(facts), nodes(facts)]
+    vec![
+        release(facts),
+        settings(facts),
+        agents(facts),
+        endpoints(facts, left),
+        hand_over(facts),
+        services(facts),
+        nodes(facts),
+    ]
 }
 
 /// How a command ends that found this.
@@ -85,6 +97,10 @@ impl Held {
 
 fn release(facts: &Facts) -> Held {
     let (id, title) = ("release", "the release of Cilium writes the chained file, and nothing temporary is left");
+    // Labels of ours are told by nodes alone.
+    if let Err(why) = facts.nodes.value.as_result() {
+        return Held::unknown(id, title, why);
+    }
     let next = |start: &Start| start.next_step();
     match start::of(facts) {
         Ok(Start::Settled) => Held::of(id, title, Vec::new(), CHAINED_CONF.to_owned(), next(&Start::Settled)),
@@ -96,8 +112,9 @@ fn release(facts: &Facts) -> Held {
 
 fn settings(facts: &Facts) -> Held {
     let (id, title) = ("settings", "Cilium's settings are those that chain behind Kube-OVN");
-    let remedy =
-        NextStep::Command("kubectl ovncilium values --settled --chart CHART (give helm all of them)".to_owned());
+    let remedy = NextStep::Edit(
+        "give helm all values of `kubectl ovncilium values --settled --chart CHART`, and restart the agents".to_owned(),
+    );
     let cilium = match facts.cilium.value.as_result() {
         Ok(cilium) => cilium,
         Err(why) => return Held::unknown(id, title, why),
@@ -122,8 +139,27 @@ fn settings(facts: &Facts) -> Held {
     if !enforces(found) {
         wrong.push(format!("{}, {}: nothing is enforced", shown("policy-audit-mode"), shown("enable-policy")));
     }
+    if setting(found, "set-cilium-node-taints") == "false" {
+        wrong.push(format!("{}: pods may start before the agent of their node", shown("set-cilium-node-taints")));
+    }
+    if let Ok(kube_ovn) = installation(facts) {
+        // Which uplinks there are, nodes tell; Kube-OVN's own devices are the same everywhere.
+        let (wanted, _) = devices(kube_ovn, &[]);
+        let named: Vec<&str> = setting(found, "devices").split([' ', ',']).collect();
+        let lacking = wanted.iter().skip_while(|device| *device != "ovn0").filter(|one| !named.contains(&one.as_str()));
+        wrong.extend(lacking.map(|device| format!("{}, without {device}", shown("devices"))));
+    }
     if !matches!(setting(found, "unmanaged-pod-watcher-interval"), "0" | "0s") {
         wrong.push(format!("{}: DNS pods without endpoint are deleted", shown("unmanaged-pod-watcher-interval")));
+    }
+    let beside = |config: &&String| config.split('/').next() == Some(found.namespace.as_str());
+    let configs: Vec<String> = cilium.node_configs.iter().filter(beside).cloned().collect();
+    if wrong.is_empty() && !configs.is_empty() {
+        return Held::unknown(
+            id,
+            title,
+            &format!("ciliumnodeconfig {} may say otherwise of its nodes", some(&configs)),
+        );
     }
     let seen = format!("configmap {}/cilium-config", found.namespace);
     Held::of(id, title, wrong, seen, remedy)
@@ -148,12 +184,12 @@ fn agents(facts: &Facts) -> Held {
 }
 
 fn endpoints(facts: &Facts, left: &[String]) -> Held {
-    let (id, title) = ("endpoints", "every pod with an address of its own has its CiliumEndpoint");
+    let (id, title) = (ENDPOINTS, "every pod with an address of its own has its CiliumEndpoint");
     let (cilium, workloads) = match (facts.cilium.value.as_result(), facts.workloads.value.as_result()) {
         (Ok(cilium), Ok(workloads)) => (cilium, workloads),
         (Err(why), _) | (_, Err(why)) => return Held::unknown(id, title, why),
     };
-    let named = uncovered(&workloads.pods, cilium).map(|pod| format!("{}/{}", pod.namespace, pod.name));
+    let named = without_endpoint(&workloads.pods, cilium).map(|pod| format!("{}/{}", pod.namespace, pod.name));
     let without: Vec<String> = named.filter(|pod| !left.contains(pod)).collect();
     let wrong = match without.len() {
         0 => Vec::new(),
@@ -183,34 +219,79 @@ fn hand_over(facts: &Facts) -> Held {
     Held::of(id, title, wrong, installation.controller_object(), next)
 }
 
+fn services(facts: &Facts) -> Held {
+    let (id, title) = ("services", "Services are served on every node");
+    let services = match facts.services.value.as_result() {
+        Ok(services) => services,
+        Err(why) => return Held::unknown(id, title, why),
+    };
+    // Kube-OVN's load balancer is off after a hand-over; where it is not, that is told there.
+    let providers: Vec<_> = services.providers.iter().filter(|provider| provider.kind != "kube-ovn").collect();
+    let whole = providers.iter().find(|provider| provider.desired > 0 && provider.ready >= provider.desired);
+    let wrong = match (whole, providers.first()) {
+        (Some(_), _) => Vec::new(),
+        (None, Some(one)) => vec![format!("{} is ready on {} of {} nodes", one.object, one.ready, one.desired)],
+        (None, None) => vec!["there is neither kube-proxy nor a Cilium in its place".to_owned()],
+    };
+    let seen = whole.map(|provider| provider.object.clone()).unwrap_or_default();
+    Held::of(id, title, wrong, seen, NextStep::Command("kubectl ovncilium explain service-provider".to_owned()))
+}
+
 fn nodes(facts: &Facts) -> Held {
     let (id, title) = ("nodes", "every node loads the chained file, and Kube-OVN's own is there");
     let conflists = match facts.conflists.value.as_result() {
         Ok(conflists) => conflists,
-        Err(why) => {
+        Err(why) if why == NODES_NOT_READ => {
             let told = vec![why.to_owned()];
             return Held { id, title, standing: Standing::NotAsked, told, remedy: None };
         }
+        Err(why) => return Held::unknown(id, title, why),
     };
-    let mut wrong: Vec<String> = conflists.nodes.iter().filter_map(fault).collect();
+    let all = match facts.nodes.value.as_result() {
+        Ok(nodes) => nodes,
+        Err(why) => return Held::unknown(id, title, why),
+    };
+    let wrong: Vec<String> = conflists.nodes.iter().filter_map(fault).collect();
     if wrong.is_empty()
-        && let Some(silent) = conflists.silent.first()
+        && let Some((nodes, reason)) = untold(all, conflists)
     {
-        return Held::unknown(id, title, &format!("{}: {}", silent.node, silent.reason));
+        return Held::unknown(id, title, &format!("{}: {reason}", some(&nodes)));
     }
-    wrong.truncate(20);
+    // A long answer of a node is cut off.
+    let untold = |dir: &&ConfDir| dir.behind_multus().is_some_and(|file| file.plugins.is_empty());
+    if wrong.is_empty()
+        && let Some(dir) = conflists.nodes.iter().find(untold)
+    {
+        return Held::unknown(id, title, &format!("{}: what it loads was not told", dir.node));
+    }
+    let multus = conflists.under_multus();
+    if wrong.is_empty() && !multus.is_empty() && !calls_ours(facts) {
+        let why = format!("{} load Multus, and it is not known to call {CHAINED_CONF}", some(&multus));
+        return Held::unknown(id, title, &why);
+    }
+    let wrong = if wrong.is_empty() { wrong } else { vec![named(&wrong)] };
     let next = NextStep::Command("kubectl ovncilium explain cni-conf-order".to_owned());
     Held::of(id, title, wrong, format!("{} nodes were read", conflists.nodes.len()), next)
 }
 
+/// Whether every Multus was told to call the chained file, or holds a copy of it.
+fn calls_ours(facts: &Facts) -> bool {
+    let ours = |told: &String| {
+        let (setting, value) = told.split_once('=').unwrap_or_default();
+        match setting {
+            "delegates" => value.split('+').any(|plugin| plugin == "cilium-cni"),
+            _ => value.rsplit('/').next() == Some(CHAINED_CONF),
+        }
+    };
+    let installations = facts.multus.value.known().map(|multus| multus.installations.as_slice()).unwrap_or_default();
+    !installations.is_empty() && installations.iter().all(|one| one.told.iter().any(ours))
+}
+
 /// What is wrong in a node's directory; the first thing only.
 fn fault(dir: &ConfDir) -> Option<String> {
-    // Multus comes first, and calls the file that follows it.
-    let own = dir.files.iter().filter(|file| file.is_loaded() && !file.name.starts_with("00-multus"));
-    let loaded = own.min_by(|a, b| a.name.cmp(&b.name));
     let right = |file: &ConfFile| file.name == CHAINED_CONF && file.network == KUBE_OVN_NETWORK && file.chains_cilium();
-    let words = match loaded {
-        Some(file) if right(file) => None,
+    let words = match dir.behind_multus() {
+        Some(file) if right(file) || file.plugins.is_empty() => None,
         Some(file) => Some(format!("loads {} (network {})", file.name, file.network)),
         None => Some("loads nothing".to_owned()),
     };

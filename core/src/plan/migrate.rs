@@ -12,6 +12,7 @@ use super::adopt::{self, Adopting, NotAdoptable};
 use super::build::{
     back, chain_config, cluster_stage, enforce_config, forward, labels, no_labels, node_stage, phase, step,
 };
+use super::drift::{self, Held, Standing};
 use super::fate::{self, Fate};
 use super::object::ObjectRef;
 use super::start::{self, Start};
@@ -100,6 +101,12 @@ pub enum NoPlan {
     /// Nothing is left to do.
     #[error("nothing to do: every node is chained already")]
     AlreadyChained,
+    /// A release of ours is there, and not as a run leaves it: to mend it is no migration.
+    #[error("no plan: every node is chained already, and this has drifted: {}", drifted.join(", "))]
+    Drifted {
+        /// Ids, as `verify` tells them.
+        drifted: Vec<&'static str>,
+    },
     /// IPv6 and dual stack do not work behind the chain (kube-ovn#6681, cilium#32003).
     #[error("no plan: only IPv4 is supported, and these subnets are not: {}", subnets.join(", "))]
     NotIpv4 {
@@ -146,6 +153,7 @@ impl NoPlan {
             Self::NotClean { start } => start.next_step(),
             Self::NotAdoptable(error) => error.next_step(),
             Self::AlreadyChained => NextStep::Command("kubectl ovncilium status".to_owned()),
+            Self::Drifted { .. } => NextStep::Command("kubectl ovncilium verify --nodes".to_owned()),
             Self::NotIpv4 { .. } => NextStep::Read("docs/runbook.md, \"Before\"".to_owned()),
             Self::NotAllowed { .. } => {
                 NextStep::Edit("ask for these permissions, or use a user who has them (`--context`, `--as`)".to_owned())
@@ -349,9 +357,17 @@ fn off(installation: &Installation) -> BTreeMap<String, String> {
 fn must_be_clean(facts: &Facts) -> Result<(), NoPlan> {
     match start::of(facts)? {
         Start::Clean => Ok(()),
-        Start::Settled => Err(NoPlan::AlreadyChained),
+        Start::Settled => Err(chained_already(facts)),
         start => Err(NoPlan::NotClean { start }),
     }
+}
+
+/// What is said of a cluster whose release writes our file.
+pub(super) fn chained_already(facts: &Facts) -> NoPlan {
+    // Pods may be left without endpoint on purpose: the recorded plan knows, which only `verify` reads.
+    let is_wrong = |one: &Held| one.standing == Standing::Drifted && one.id != drift::ENDPOINTS;
+    let drifted: Vec<&str> = drift::held(facts, &[]).iter().filter(|one| is_wrong(one)).map(|one| one.id).collect();
+    if drifted.is_empty() { NoPlan::AlreadyChained } else { NoPlan::Drifted { drifted } }
 }
 
 /// Ranges for Cilium's own addresses: those that were `given`, else the first of ours that nothing known overlaps.

@@ -7,10 +7,10 @@
 use std::fmt;
 
 use crate::facts::cilium::{Cilium, Installation};
-use crate::facts::conflists::{ConfDir, Conflists};
+use crate::facts::conflists::{ConfDir, ConfFile, Conflists};
 use crate::facts::{Facts, kube_ovn};
 use crate::outcome::NextStep;
-use crate::values::cluster::CHAINED_CONF;
+use crate::values::cluster::{CHAINED_CONF, KUBE_OVN_NETWORK};
 use crate::values::guide;
 
 use super::action::{AGENT_LABEL, CHAIN_CONFIG, CHAINED_LABEL, ENFORCE_CONFIG, ENFORCE_LABEL};
@@ -118,7 +118,7 @@ pub fn of(facts: &Facts) -> Result<Start, NoPlan> {
             },
         });
     };
-    if setting(found, "write-cni-conf-when-ready").ends_with(CHAINED_CONF) {
+    if is_settled(found) {
         return Ok(Start::Settled);
     }
     let mode = setting(found, "cni-chaining-mode");
@@ -134,6 +134,13 @@ pub fn of(facts: &Facts) -> Result<Start, NoPlan> {
         (Some(_), true) => Start::Guided(traces),
         (Some(_), false) => Start::HalfGuide(traces),
     })
+}
+
+/// Whether agents make our file of Kube-OVN's, as a run leaves it: others may write one of that name, or copy it.
+fn is_settled(found: &Installation) -> bool {
+    written_conf(found) == CHAINED_CONF
+        && setting(found, "read-cni-conf").is_empty()
+        && setting(found, "cni-chaining-target") == KUBE_OVN_NETWORK
 }
 
 /// A setting of `cilium-config`, empty when it is not there.
@@ -239,7 +246,7 @@ fn missing(facts: &Facts, found: &Installation, kube_ovn: &kube_ovn::Installatio
 }
 
 fn loads_chained(dir: &ConfDir) -> bool {
-    dir.effective().is_some_and(|file| file.chains_cilium())
+    dir.behind_multus().is_some_and(ConfFile::chains_cilium)
 }
 
 /// Nodes whose directory is so; none where the nodes were not read.

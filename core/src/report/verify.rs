@@ -52,6 +52,9 @@ impl VerifyReport {
         let count = |standing| self.held.iter().filter(|one| one.standing == standing).count();
         let (drifted, unknown) = (count(Standing::Drifted), count(Standing::Unknown));
         let (label, words) = match (drifted, unknown) {
+            (0, 0) if count(Standing::NotAsked) > 0 => {
+                (Label::Good, "nothing has drifted, as far as it was looked; `--nodes` looks at the nodes".to_owned())
+            }
             (0, 0) => (Label::Good, "nothing has drifted".to_owned()),
             (0, unknown) => (Label::Open, format!("{unknown} of {} are not known", self.held.len())),
             (drifted, _) => (Label::Bad, format!("{drifted} of {} have drifted", self.held.len())),

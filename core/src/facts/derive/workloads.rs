@@ -97,6 +97,7 @@ fn pod(object: &Value, on_delete: &HashSet<(&str, &str, &str)>) -> Pod {
         recycle: meta(object, "annotations", RECYCLE_ANNOTATION).map(str::to_owned),
         host_port: ports.any(|port| number(port, "/hostPort") != 0),
         on_delete: on_delete.contains(&(owner_kind, namespace(object), owner_name)),
+        leaving: object.pointer("/metadata/deletionTimestamp").is_some_and(|at| !at.is_null()),
     }
 }
 

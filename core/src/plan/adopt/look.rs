@@ -9,8 +9,9 @@ use crate::compat::cilium_minor;
 use crate::facts::Facts;
 use crate::facts::cilium::{Cilium, Installation as Agents};
 use crate::facts::conflists::{ConfDir, ConfFile, Conflists};
+use crate::facts::nodes::Nodes;
 use crate::facts::workloads::Pod;
-use crate::plan::migrate::{NoPlan, unknown, wants_endpoint};
+use crate::plan::migrate::{NoPlan, chained_already, unknown, wants_endpoint};
 use crate::plan::start::{Start, agents_object, enforces, of as start_of, setting, written_conf};
 use crate::plan::{ChartRef, Settings};
 use crate::values::cluster::KUBE_OVN_NETWORK;
@@ -30,7 +31,7 @@ pub(in crate::plan) fn complete(
     let start = start_of(facts)?;
     match start {
         Start::Clean => return Err(NotAdoptable::Nothing.into()),
-        Start::Settled => return Err(NoPlan::AlreadyChained),
+        Start::Settled => return Err(chained_already(facts)),
         Start::OwnOlderRun { .. } | Start::Foreign { .. } => return Err(NoPlan::NotClean { start }),
         Start::Guided(_) | Start::HalfGuide(_) | Start::ChainedByHand(_) => {}
     }
@@ -49,13 +50,13 @@ pub(in crate::plan) fn complete(
         (None, _) => KUBE_OVN_NETWORK,
     };
     let pods = facts.workloads.value.as_result().map_err(|reason| unknown("workloads", reason))?;
-    keeps_host_ports(network, &pods.pods, cilium)?;
+    keeps_host_ports(network, &pods.pods, conflists)?;
     let conf = match (chained, written_conf(agents)) {
         (Some(file), _) => file.name.clone(),
         (None, "") => guide::CHAINED_CONF.to_owned(),
         (None, written) => written.to_owned(),
     };
-    let unmanaged = uncovered(&pods.pods, cilium).filter(|pod| !settings.leave.contains(&key(pod))).count();
+    let unmanaged = without_endpoint(&pods.pods, cilium).filter(|pod| !settings.leave.contains(&key(pod))).count();
     let enforces = enforces(agents) && unmanaged == 0;
     settings.adopted = Some(Adopted { conf, revision: found.revision, enforces });
     // The way back leads to Kube-OVN alone, which then serves policy and services itself.
@@ -91,6 +92,19 @@ pub(in crate::plan) fn uncovered<'f>(pods: &'f [Pod], cilium: &'f Cilium) -> imp
         let ips = known.get(&(pod.namespace.as_str(), pod.name.as_str()));
         wants_endpoint(pod) && !ips.is_some_and(|ips| pod.ips.iter().any(|ip| ips.contains(ip)))
     })
+}
+
+/// Those of them that have an address and stay: the rest gets its endpoint with it, or never.
+pub(in crate::plan) fn without_endpoint<'f>(pods: &'f [Pod], cilium: &'f Cilium) -> impl Iterator<Item = &'f Pod> {
+    uncovered(pods, cilium).filter(|pod| !pod.ips.is_empty() && !pod.leaving)
+}
+
+/// Nodes of the cluster whose directory is not told, and why.
+pub(in crate::plan) fn untold(nodes: &Nodes, conflists: &Conflists) -> Option<(Vec<String>, String)> {
+    let told = |name: &str| conflists.nodes.iter().any(|dir| dir.node == name);
+    let silent: Vec<String> = nodes.items.iter().map(|node| &node.name).filter(|name| !told(name)).cloned().collect();
+    let reason = || conflists.silent.first().map_or("they were not asked".to_owned(), |one| one.reason.clone());
+    (!silent.is_empty()).then(|| (silent, reason()))
 }
 
 fn release<'a>(agents: &Agents, adopting: &'a Adopting, chart: &ChartRef) -> Result<&'a FoundRelease, NotAdoptable> {
@@ -149,11 +163,19 @@ fn takes_settings(agents: &Agents, cilium: &Cilium) -> Result<(), NotAdoptable> 
 
 fn every_node_is_read(facts: &Facts, conflists: &Conflists) -> Result<(), NoPlan> {
     let nodes = facts.nodes.value.as_result().map_err(|reason| unknown("nodes", reason))?;
-    let told = |name: &str| conflists.nodes.iter().any(|dir| dir.node == name);
-    let silent: Vec<String> = nodes.items.iter().map(|node| &node.name).filter(|name| !told(name)).cloned().collect();
-    if !silent.is_empty() {
-        let reason = conflists.silent.first().map_or("they were not asked".to_owned(), |one| one.reason.clone());
-        return Err(NotAdoptable::Silent { nodes: silent, reason }.into());
+    if let Some((nodes, reason)) = untold(nodes, conflists) {
+        return Err(NotAdoptable::Silent { nodes, reason }.into());
+    }
+    // A long answer of a node is cut off; a file without plugins is none that a runtime could load.
+    for dir in &conflists.nodes {
+        if let Some(file) = dir.files.iter().find(|file| file.is_loaded() && file.plugins.is_empty()) {
+            let reason = format!("the plugins of {} were not told", file.name);
+            return Err(NotAdoptable::Silent { nodes: vec![dir.node.clone()], reason }.into());
+        }
+    }
+    let multus = conflists.under_multus();
+    if !multus.is_empty() {
+        return Err(NotAdoptable::Multus { nodes: multus }.into());
     }
     let has_plain = |dir: &ConfDir| dir.files.iter().any(|file| file.is_loaded() && file.is_plain());
     let without: Vec<String> =
@@ -178,13 +200,15 @@ fn one_file(conflists: &Conflists) -> Result<Option<&ConfFile>, NotAdoptable> {
     }
 }
 
-/// Pods that were chained under another network name have hostPort rules under that name.
-fn keeps_host_ports(network: &str, pods: &[Pod], cilium: &Cilium) -> Result<(), NotAdoptable> {
+/// Pods that were chained under another network name have hostPort rules under that name. Which pods were is not told by their
+/// endpoints, only by where they are.
+fn keeps_host_ports(network: &str, pods: &[Pod], conflists: &Conflists) -> Result<(), NotAdoptable> {
     if network == KUBE_OVN_NETWORK {
         return Ok(());
     }
-    let unchained: Vec<String> = uncovered(pods, cilium).map(key).collect();
-    let chained = |pod: &&Pod| pod.host_port && wants_endpoint(pod) && !unchained.contains(&key(pod));
+    let chains = |dir: &&ConfDir| dir.files.iter().any(|file| file.is_loaded() && file.chains_cilium());
+    let nodes: Vec<&str> = conflists.nodes.iter().filter(chains).map(|dir| dir.node.as_str()).collect();
+    let chained = |pod: &&Pod| pod.host_port && wants_endpoint(pod) && nodes.contains(&pod.node.as_str());
     let pods: Vec<String> = pods.iter().filter(chained).map(key).collect();
     if pods.is_empty() { Ok(()) } else { Err(NotAdoptable::HostPorts { network: network.to_owned(), pods }) }
 }

@@ -12,7 +12,7 @@ mod taken;
 mod told;
 
 pub use look::own_values;
-pub(super) use look::{complete, uncovered};
+pub(super) use look::{complete, uncovered, untold, without_endpoint};
 pub(super) use phases::{phases, refuse_foreign_owner};
 pub use refusal::NotAdoptable;
 pub use taken::{Adopted, Adopting, FoundRelease};

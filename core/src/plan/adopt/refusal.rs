@@ -123,6 +123,12 @@ pub enum NotAdoptable {
         /// Another one and its file.
         other: String,
     },
+    /// What Multus calls cannot be proven by the order of names.
+    #[error("{} load Multus, whose choice of the first interface a takeover does not follow", some(nodes))]
+    Multus {
+        /// The nodes.
+        nodes: Vec<String>,
+    },
     /// There would be no way back.
     #[error("there is no CNI file of Kube-OVN alone on {}: nothing could be gone back to", some(nodes))]
     NoPlainFile {
@@ -204,6 +210,11 @@ impl NotAdoptable {
             Self::Silent { .. } => "see why a pod cannot run there; every node has to be read".to_owned(),
             Self::NodesDiffer { .. } => {
                 "restart the agent of the node that is behind, so that both have what the ConfigMap says now".to_owned()
+            }
+            Self::Multus { .. } => {
+                "remove that Cilium the way it was installed, then run `kubectl ovncilium migrate`; `kubectl ovncilium explain \
+                 multus-pin` tells what it wants of Multus"
+                    .to_owned()
             }
             Self::NoPlainFile { .. } => {
                 "delete the kube-ovn-cni pods of these nodes, one after the other: they write the file anew".to_owned()
