@@ -113,6 +113,7 @@ fn guided() -> Facts {
         namespace: "kube-system".into(),
         daemonset: "cilium".into(),
         release: Some("cilium".into()),
+        owner: Owner::Helm { release: "cilium".into(), namespace: "kube-system".into() },
         version: Some("1.18.12".into()),
         config: config.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
         agents: NODES.iter().map(|node| Agent { node: (*node).into(), ready: true }).collect(),
@@ -659,6 +660,17 @@ fn what_cannot_be_taken_over_is_refused_with_the_exact_reason() {
     assert!(told(&|facts| set(facts, "kube-proxy-replacement", "true")).contains("it replaces kube-proxy"));
     assert!(told(&|facts| set(facts, "cni-exclusive", "true")).contains("rename the CNI files of others"));
     assert!(told(&|facts| set(facts, "enable-policy", "never")).contains("enforce nothing"));
+    let flux = told(&|facts| {
+        agents(facts).owner = Owner::External { by: "Flux".into(), object: "HelmRelease net/cilium".into() };
+    });
+    assert_eq!(
+        flux,
+        "Helm release kube-system/cilium cannot be taken over: Flux makes it again (HelmRelease net/cilium)"
+    );
+    let elsewhere = told(&|facts| {
+        agents(facts).owner = Owner::Helm { release: "cilium".into(), namespace: "ops".into() };
+    });
+    assert!(elsewhere.contains("its Helm release ops/cilium is in another namespace"), "{elsewhere}");
     let overlay = told(&|facts| set(facts, "routing-mode", "tunnel"));
     assert!(overlay.contains("its routing-mode is tunnel, and a run that goes node by node"), "{overlay}");
     let default = told(&|facts| drop(agents(facts).config.remove("routing-mode")));
@@ -739,6 +751,15 @@ fn nodes_are_read_and_alike_or_nothing_is_taken_over() {
     });
     let text = differ.to_string();
     assert!(text.contains("cp-1 has 05-cilium.conflist (network kube-ovn") && text.contains("w-2 has"), "{text}");
+    let other_plugins = not_adoptable(|facts| {
+        for dir in &mut known(&mut facts.conflists).nodes {
+            dir.files[1] = conf("10-kube-ovn.conflist", "kube-ovn", &["kube-ovn", "portmap", "bandwidth"]);
+        }
+    });
+    assert_eq!(
+        other_plugins.to_string(),
+        "05-cilium.conflist chains kube-ovn, portmap, and 10-kube-ovn.conflist of Kube-OVN on cp-1 has kube-ovn, portmap, bandwidth"
+    );
     let no_way_back = not_adoptable(|facts| {
         known(&mut facts.conflists).nodes[1].files.pop();
     });

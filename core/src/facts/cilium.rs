@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::kube_ovn::Owner;
+
 /// What is there of Cilium.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,6 +44,9 @@ pub struct Installation {
     pub daemonset: String,
     /// Helm release that owns it, when it says so.
     pub release: Option<String>,
+    /// Who owns the agent DaemonSet.
+    #[serde(default, skip_serializing_if = "Owner::is_manifest")]
+    pub owner: Owner,
     /// Version told by the agent's image tag, `1.18.2`.
     pub version: Option<String>,
     /// Data of the ConfigMap `cilium-config`.

@@ -7,6 +7,7 @@ use ovncilium_core::plan::Resource;
 use ovncilium_core::plan::action::Chain;
 use serde_json::{Value, json};
 
+use super::prove_conf::found_first;
 use super::support::{
     condition, endpoints, is_covered, is_leaving, key, remove_task, task_answer, task_name, task_pod, text,
 };
@@ -27,6 +28,18 @@ fn peer(cx: &Cx<'_>) -> Result<Option<String>, StepError> {
         .map(|pod| text(pod, "/status/podIP"))
         .find(|ip| !ip.is_empty())
         .map(|ip| format!("{ip}/53")))
+}
+
+impl Canary {
+    /// What was found is chained or not, as the file that the node loaded at first was.
+    fn expected(&self, cx: &Cx<'_>) -> Chain {
+        let chained = |conf: &str| cx.settings().adopted.as_ref().is_some_and(|adopted| adopted.conf == conf);
+        match (self.0, found_first(cx)) {
+            (Chain::Found, Some((conf, _))) if chained(conf) => Chain::Chained,
+            (Chain::Found, _) => Chain::Plain,
+            (chain, _) => chain,
+        }
+    }
 }
 
 impl Work for Canary {
@@ -51,7 +64,7 @@ impl Work for Canary {
         }
         let endpoints = endpoints(cx)?;
         let covered = is_covered(&pod, &endpoints);
-        match self.0 {
+        match self.expected(cx) {
             Chain::Chained if !covered => {
                 Ok(Look::wait(format!("canary on {node} has no endpoint of its own address yet")))
             }

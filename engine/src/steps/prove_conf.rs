@@ -1,8 +1,8 @@
 //! Read a node's CNI directory and prove which file its runtime loads.
 
 use ovncilium_core::facts::conflists::{ConfDir, ConfFile};
-use ovncilium_core::plan::Settings;
 use ovncilium_core::plan::action::Chain;
+use ovncilium_core::plan::{Action, Settings};
 use serde_json::{Value, json};
 
 use super::support::{remove_task, task_answer, task_name, task_pod, text};
@@ -21,6 +21,19 @@ pub(super) fn is_chained(file: &ConfFile, settings: &Settings) -> bool {
 /// Whether `file` is the one that chained before a takeover.
 pub(super) fn is_found(file: &ConfFile, settings: &Settings) -> bool {
     settings.adopted.as_ref().is_some_and(|adopted| adopted.conf == file.name) && file.chains_cilium()
+}
+
+/// Name and digest of the file that the node loaded when the run began, where that is none of ours: what it must load again when ours
+/// is away. `None` while that is not known.
+pub(super) fn found_first<'a>(cx: &'a Cx<'_>) -> Option<(&'a str, &'a str)> {
+    let record = cx.record?;
+    let node = cx.node.map(|node| &node.name);
+    let found = Action::ProveConf { chain: Chain::Found };
+    let mut looks = cx.plan.steps().filter(|(_, of, step)| *of == node && step.action == found);
+    let (_, _, first) = looks.next().filter(|(_, _, first)| first.id != cx.step.id)?;
+    let recorded = &record.entry(&first.id)?.recorded;
+    let file = text(recorded, "/file");
+    (!file.is_empty() && file != cx.settings().chained_conf).then(|| (file, text(recorded, "/sha256")))
 }
 
 /// What a node loads, in words.
@@ -47,7 +60,10 @@ impl Work for ProveConf {
         let proven = dir.effective().is_some_and(|file| match self.0 {
             Chain::Chained => is_chained(file, cx.settings()),
             Chain::Plain => file.is_plain(),
-            Chain::Found => file.is_plain() || is_found(file, cx.settings()),
+            Chain::Found => match found_first(cx) {
+                None => file.is_plain() || is_found(file, cx.settings()),
+                Some((name, sha256)) => file.name == name && file.sha256 == sha256,
+            },
         });
         if !proven {
             return again(&format!("{node} loads {}", describe(&dir)));

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::command_line::{CommandLine, Runs};
 use super::object::{by_name, condition, controller, list, meta, name, namespace, qualified, some_text, text};
+use super::owner::{made_again, owner};
 use super::{config_map, image};
 use crate::facts::cilium::{Agent, Cilium, ConfSource, Endpoint, Installation, L7Policy};
 use crate::facts::conflists::ConfFile;
@@ -118,6 +119,7 @@ fn installation(inventory: &Inventory, set: &Value, agent: &Value) -> Result<Ins
         conf_source,
         namespace: namespace(set).to_owned(),
         daemonset: name(set).to_owned(),
+        owner: made_again(inventory, owner(set)),
         release: meta(set, "annotations", "meta.helm.sh/release-name").map(str::to_owned),
         version: image::version(text(agent, "/image")).map(|version| version.trim_start_matches('v').to_owned()),
         config,

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::facts::kube_ovn::ConfWriter;
+use crate::facts::kube_ovn::{ConfWriter, Owner};
 
 const AT: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -358,12 +358,28 @@ fn finds_cilium_with_its_configuration_agents_and_endpoints() {
     let cilium = facts.cilium.value.known().unwrap();
     let found = cilium.installation.as_ref().unwrap();
     assert_eq!((found.version.as_deref(), found.release.as_deref()), (Some("1.18.2"), Some("cilium")));
+    assert_eq!(found.owner, Owner::Helm { release: "cilium".to_owned(), namespace: String::new() });
     assert!(found.agents.len() == 1 && found.agents[0].ready && found.agents[0].node == "a");
     assert_eq!(cilium.crds, ["ciliumnodes.cilium.io"]);
     assert_eq!(cilium.endpoints[0].ips, ["10.16.0.5", "fd00::5"]);
     assert_eq!(cilium.policies, ["CiliumClusterwideNetworkPolicy deny"]);
     let provider = &facts.services.value.known().unwrap().providers[0];
     assert_eq!((provider.kind.as_str(), provider.ready, provider.desired), ("cilium", 1, 3));
+}
+
+#[test]
+fn whoever_makes_the_release_of_cilium_again_owns_it() {
+    let chart = json!({ "metadata": { "name": "cilium", "namespace": "kube-system" } });
+    let mut set = agent();
+    set["metadata"]["annotations"]["meta.helm.sh/release-namespace"] = json!("kube-system");
+    let inventory = cluster(vec![
+        (Resource::DAEMON_SETS, vec![set]),
+        (Resource::CONFIG_MAPS, vec![config_map("cilium-config", json!({}))]),
+        (Resource::HELM_CHARTS, vec![chart]),
+    ]);
+    let facts = facts(&inventory);
+    let owner = facts.cilium.value.known().unwrap().installation.as_ref().unwrap().owner.clone();
+    assert!(matches!(&owner, Owner::External { object, .. } if object == "HelmChart kube-system/cilium"), "{owner:?}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::compat::cilium_minor;
 use crate::facts::Facts;
 use crate::facts::cilium::{Cilium, Installation as Agents};
 use crate::facts::conflists::{ConfDir, ConfFile, Conflists};
+use crate::facts::kube_ovn::Owner;
 use crate::facts::nodes::Nodes;
 use crate::facts::workloads::Pod;
 use crate::plan::migrate::{NoPlan, chained_already, unknown, wants_endpoint};
@@ -44,6 +45,7 @@ pub(in crate::plan) fn complete(
     let conflists = facts.conflists.value.as_result().map_err(|reason| unknown("conflists", reason))?;
     every_node_is_read(facts, conflists)?;
     let chained = one_file(conflists)?;
+    has_its_plugins(conflists, chained)?;
     let network = match (chained, &agents.conf_source) {
         (Some(file), _) => file.network.as_str(),
         (None, Some(source)) if source.found => source.network.as_str(),
@@ -113,6 +115,16 @@ fn release<'a>(agents: &Agents, adopting: &'a Adopting, chart: &ChartRef) -> Res
         return Err(NotAdoptable::NoRelease { object });
     };
     let release = format!("{}/{name}", agents.namespace);
+    match &agents.owner {
+        Owner::External { by, object: owner } => {
+            let (by, owner) = (by.clone(), owner.clone());
+            return Err(NotAdoptable::Managed { release, by, owner });
+        }
+        Owner::Helm { namespace, .. } if !namespace.is_empty() && *namespace != agents.namespace => {
+            return Err(NotAdoptable::Elsewhere { object, release: format!("{namespace}/{name}") });
+        }
+        Owner::Helm { .. } | Owner::Manifest => {}
+    }
     if found.status != "deployed" {
         let (revision, status) = (found.revision, found.status.clone());
         return Err(NotAdoptable::Release { release, revision, status });
@@ -198,6 +210,21 @@ fn one_file(conflists: &Conflists) -> Result<Option<&ConfFile>, NotAdoptable> {
         None => Ok(Some(one.1)),
         Some(other) => Err(NotAdoptable::NodesDiffer { one: said(one), other: said(other) }),
     }
+}
+
+/// What chains must have been made of Kube-OVN's own files, from which it is made again.
+fn has_its_plugins(conflists: &Conflists, chained: Option<&ConfFile>) -> Result<(), NotAdoptable> {
+    let Some(chained) = chained else { return Ok(()) };
+    let before: Vec<String> = chained.plugins.iter().filter(|plugin| *plugin != "cilium-cni").cloned().collect();
+    for dir in &conflists.nodes {
+        let mut plain = dir.files.iter().filter(|file| file.is_loaded() && file.is_plain());
+        if let Some(other) = plain.find(|file| file.plugins != before) {
+            let (node, conf) = (dir.node.clone(), chained.name.clone());
+            let (plain, alone) = (other.name.clone(), other.plugins.clone());
+            return Err(NotAdoptable::OtherPlugins { node, conf, before, plain, alone });
+        }
+    }
+    Ok(())
 }
 
 /// Pods that were chained under another network name have hostPort rules under that name. Which pods were is not told by their

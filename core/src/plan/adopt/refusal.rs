@@ -17,6 +17,24 @@ pub enum NotAdoptable {
         /// The agents' DaemonSet.
         object: String,
     },
+    /// Its owner would give it its old values back.
+    #[error("Helm release {release} cannot be taken over: {by} makes it again ({owner})")]
+    Managed {
+        /// Namespace and name.
+        release: String,
+        /// Flux, Argo CD, …
+        by: String,
+        /// The object that it is made of.
+        owner: String,
+    },
+    /// What a release makes is looked for in its own namespace.
+    #[error("{object} cannot be taken over: its Helm release {release} is in another namespace")]
+    Elsewhere {
+        /// The agents' DaemonSet.
+        object: String,
+        /// Namespace and name.
+        release: String,
+    },
     /// Helm was stopped in the middle, or failed.
     #[error("Helm release {release} cannot be taken over: its revision {revision} is {status}, not deployed")]
     Release {
@@ -129,6 +147,20 @@ pub enum NotAdoptable {
         /// The nodes.
         nodes: Vec<String>,
     },
+    /// Agents make our file of the one that chains; once that is retired, they make it of Kube-OVN's.
+    #[error("{conf} chains {}, and {plain} of Kube-OVN on {node} has {}", before.join(", "), alone.join(", "))]
+    OtherPlugins {
+        /// The node.
+        node: String,
+        /// The file that chains.
+        conf: String,
+        /// Its plugins without Cilium's.
+        before: Vec<String>,
+        /// Kube-OVN's own file.
+        plain: String,
+        /// Its plugins.
+        alone: Vec<String>,
+    },
     /// There would be no way back.
     #[error("there is no CNI file of Kube-OVN alone on {}: nothing could be gone back to", some(nodes))]
     NoPlainFile {
@@ -175,6 +207,12 @@ impl NotAdoptable {
             Self::NoRelease { .. } => {
                 "remove that Cilium the way it was installed, then run `kubectl ovncilium migrate`".to_owned()
             }
+            Self::Managed { by, owner, .. } => {
+                format!("suspend {by} for {owner}, take its labels and annotations from the release's objects, and give it the new values afterwards")
+            }
+            Self::Elsewhere { .. } => {
+                "remove that Cilium the way it was installed, then run `kubectl ovncilium migrate`".to_owned()
+            }
             Self::Release { release, .. } => {
                 format!(
                     "bring it to rest: `helm rollback` or `helm upgrade` of {release}; `helm history` tells its revisions"
@@ -209,12 +247,17 @@ impl NotAdoptable {
             }
             Self::Silent { .. } => "see why a pod cannot run there; every node has to be read".to_owned(),
             Self::NodesDiffer { .. } => {
-                "restart the agent of the node that is behind, so that both have what the ConfigMap says now".to_owned()
+                "restart the agent of the node that is behind, so that both have what the ConfigMap says now; of two files on one \
+                 node, rename the one that sorts last"
+                    .to_owned()
             }
             Self::Multus { .. } => {
                 "remove that Cilium the way it was installed, then run `kubectl ovncilium migrate`; `kubectl ovncilium explain \
                  multus-pin` tells what it wants of Multus"
                     .to_owned()
+            }
+            Self::OtherPlugins { .. } => {
+                "give both the same plugins, in the ConfigMap of the guide or in Kube-OVN's file, and run it again".to_owned()
             }
             Self::NoPlainFile { .. } => {
                 "delete the kube-ovn-cni pods of these nodes, one after the other: they write the file anew".to_owned()
