@@ -252,9 +252,9 @@ impl Stage {
         Ok(())
     }
 
-    /// Nothing happens for a while after a migration.
+    /// Nothing happens for a while after a migration: long enough that one lost packet in fifty is not decided by two.
     fn stays(&self) -> Result<()> {
-        std::thread::sleep(Duration::from_secs(10));
+        std::thread::sleep(Duration::from_secs(40));
         Ok(())
     }
 
