@@ -58,9 +58,8 @@ pub struct Cli {
     pub connection: Connection,
 }
 
-/// What can be asked. The arguments of a command are set up when it is the one: Helm waits for it.
+/// What can be asked.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub enum Command {
     /// Judge a cluster, a snapshot or manifests by the policies; writes nothing (with --nodes: short-lived pods)
     Check(Check),
