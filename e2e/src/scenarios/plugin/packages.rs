@@ -21,8 +21,7 @@ use crate::{
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Sound chaining values; audit mode, since no pod is Cilium's yet.
-const CHAINING: &str =
-    "cni: {chainingMode: generic-veth, customConf: true, chainingTarget: kube-ovn, exclusive: false}
+const CHAINING: &str = "cni: {chainingMode: generic-veth, customConf: true, chainingTarget: kube-ovn, exclusive: false}
 devices: eth0 ovn0 genev_sys_6081
 enableIPv4Masquerade: false
 enableIPv6Masquerade: false
