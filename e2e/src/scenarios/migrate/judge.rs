@@ -10,14 +10,13 @@ use crate::{
     verdict::{Tests, expect},
 };
 
-/// Milliseconds that two answers on a connection that is held may be apart: a segment that is sent again four times, which is thrice the
-/// longest on a machine that does nothing else, so that a busy one does not decide.
-const STILL: u128 = 5_000;
+/// Milliseconds that two answers on a connection that is held may be apart: a segment that is sent again, twice.
+const STILL: u128 = 3_000;
 /// The same for questions of one packet each, of which a few in a row may be lost.
-const STILL_LOSING: u128 = 8_000;
+const STILL_LOSING: u128 = 5_000;
 /// One in so many packets may be lost: Open vSwitch's userspace datapath loses some whenever a port comes or goes, as the part without
 /// the program shows.
-const LOST_AT_MOST_ONE_IN: usize = 30;
+const LOST_AT_MOST_ONE_IN: usize = 50;
 
 impl Stage {
     /// Every verdict; from `enforced` on nobody whom the policy protects may answer a stranger.
