@@ -119,6 +119,20 @@ pub(crate) fn remove_groups(state: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Removes a node's control group in every hierarchy, with those of its containers.
+///
+/// # Errors
+/// [`Error::Io`] while something still runs in one.
+pub(crate) fn remove_group(group: &str) -> Result<()> {
+    for hierarchy in hierarchies()? {
+        let path = hierarchy.join(group);
+        if path.exists() {
+            remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
 /// Children first; a control group's files are not files to be removed.
 fn remove(group: &Path) -> Result<()> {
     for entry in fs::read_dir(group).map_err(Error::io("read", group))? {

@@ -162,7 +162,7 @@ impl Lab {
         let mut unplug = self.stock.tree.command("ip");
         unplug.args(["link", "delete", &name]);
         tree::run("ip", unplug)?;
-        drop(node);
+        node.end()?;
         let node = Node::boot(&self.parts(), &name, address)?;
         self.nodes.insert(index, node);
         Ok(())

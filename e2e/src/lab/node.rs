@@ -303,9 +303,28 @@ impl Node {
         self.start_containerd()
     }
 
+    /// Ends at once, without a word to anybody; only its disk is left.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] when something of it goes on.
+    pub(crate) fn end(self) -> Result<()> {
+        let (name, group) = (self.name.clone(), self.group.clone());
+        drop(self);
+        // A machine starts without control groups; over each of a former life the kubelet would wait for three seconds.
+        wait::until(format!("nothing of {name} runs any more"), LIMIT, || {
+            Ok(enter::remove_group(&group).map_or_else(|error| Seen::NotYet(error.to_string()), Seen::Ready))
+        })
+    }
+
+    /// What a service has printed, in all lives of the node.
+    pub(crate) fn printed(&self, service: &str) -> String {
+        fs::read(self.dir.join(format!("{service}.log")))
+            .map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// The end of a service's log.
     fn log(&self, service: &str) -> String {
-        let text = fs::read_to_string(self.dir.join(format!("{service}.log"))).unwrap_or_default();
+        let text = self.printed(service);
         let lines: Vec<_> = text.lines().collect();
         lines[lines.len().saturating_sub(5)..].join("\n")
     }

@@ -230,6 +230,12 @@ impl Stage {
             let wrong = person::uncovered(self.lab.control_plane.api())?;
             expect(wrong.is_empty(), || format!("{wrong:?}"))
         });
+        // What the program itself says of it, beside what is looked at without it.
+        tests.run("nothing_has_drifted", || {
+            let output = self.call(&["verify", "--nodes", "-o", "json"])?.run()?.ended_with(&[0])?.json()?;
+            let held = output["held"].as_array().map_or(0, Vec::len);
+            expect(held > 0, || output.to_string())
+        });
     }
 
     /// Pods that a migration would have made again are, node by node, by their deletion.

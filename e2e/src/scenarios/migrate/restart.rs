@@ -18,8 +18,10 @@ use crate::{
 /// Node `n2`; on `n1` are OVN's databases.
 const NODE: usize = 1;
 const CHAINED: &str = "ok kube-ovn=kube-ovn+portmap+cilium-cni";
-/// What the kubelet says of a network that is refused.
-const REFUSED: &str = "cilium-cni";
+/// What the kubelet prints when Cilium's plugin has refused a sandbox its network. Its events say the same, but of those it sends no
+/// more than 25 for a pod, and Kube-OVN's plugin refuses once a second until its daemon is there.
+const REFUSED: [&str; 2] = ["failed to setup network for sandbox", "cilium-cni"];
+const KUBELET: &str = "kubelet";
 const LATE: Duration = Duration::from_secs(20);
 const LIMIT: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(500);
@@ -30,6 +32,7 @@ impl Stage {
     pub(super) fn restart_with_a_late_agent(&mut self, tests: &mut Tests<'_>) {
         let away = tests.run("the_agents_image_is_put_away", || put_away(self.node(), &self.agents_image()?));
         let Some(away) = away else { return };
+        let printed = self.node().printed(KUBELET).len();
         let restarted = tests.run("a_node_restarts", || {
             self.lab.restart(NODE)?;
             // The first answer of a runtime that has just started.
@@ -39,7 +42,7 @@ impl Stage {
         if restarted.is_none() {
             return;
         }
-        let looks = tests.run("no_pod_gets_a_network_while_the_agent_is_late", || self.nobody_gets_a_network());
+        let looks = tests.run("no_pod_gets_a_network_while_the_agent_is_late", || self.nobody_gets_a_network(printed));
         if let Some(looks) = looks {
             tests.note(&format!("{looks} looks at the sandboxes of {} before the agent came", self.node().name));
         }
@@ -72,9 +75,9 @@ impl Stage {
         Ok(())
     }
 
-    /// From the restart until the kubelet has been refused a network by Cilium's plugin, and for a while longer: no sandbox of a pod
-    /// with a network of its own is ready. Returns how often was looked.
-    fn nobody_gets_a_network(&self) -> Result<usize> {
+    /// From the restart until Cilium's plugin has refused the kubelet a network, and for a while longer: no sandbox of a pod
+    /// with a network of its own is ready. The kubelet's log is read from byte `printed` on. Returns how often was looked.
+    fn nobody_gets_a_network(&self, printed: usize) -> Result<usize> {
         let node = self.node();
         let words =
             self.lab.crictl(node, &["pods", "--namespace", town::NAMESPACE, "--state", "ready", "--output", "json"]);
@@ -84,13 +87,13 @@ impl Stage {
             let ready: Vec<_> = answer["items"].as_array().into_iter().flatten().map(town::name).collect();
             expect(ready.is_empty(), || format!("{ready:?} have a network without an agent"))?;
             looks += 1;
-            if refused.is_none() && self.is_refused()? {
+            if refused.is_none() && self.is_refused(printed) {
                 refused = Some(Instant::now());
             }
             if begun.elapsed() > LIMIT {
                 let seconds = LIMIT.as_secs();
                 let what = "the kubelet is refused a network by Cilium's plugin".to_owned();
-                return Err(Error::Timeout { what, seconds, last: "no event tells of it".to_owned() });
+                return Err(Error::Timeout { what, seconds, last: "its log does not tell of it".to_owned() });
             }
             thread::sleep(POLL);
         }
@@ -98,13 +101,10 @@ impl Stage {
     }
 
     /// Whether the kubelet of the node has told that Cilium's plugin refused it a network.
-    fn is_refused(&self) -> Result<bool> {
-        let events = self.lab.control_plane.api().list(&format!("/api/v1/namespaces/{}/events", town::NAMESPACE))?;
-        Ok(events.iter().any(|event| {
-            event["reason"] == "FailedCreatePodSandBox"
-                && event["source"]["host"] == self.node().name.as_str()
-                && event["message"].as_str().is_some_and(|message| message.contains(REFUSED))
-        }))
+    fn is_refused(&self, printed: usize) -> bool {
+        let log = self.node().printed(KUBELET);
+        let new = log.get(printed..).unwrap_or(&log);
+        new.lines().any(|line| REFUSED.iter().all(|part| line.contains(part)))
     }
 
     fn everybody_has_an_endpoint(&self) -> Result<()> {
