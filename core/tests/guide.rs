@@ -796,6 +796,11 @@ fn settled() -> Facts {
     facts
 }
 
+fn provider(kind: &str, desired: u32) -> Provider {
+    let object = format!("daemonset kube-system/{kind}");
+    Provider { kind: kind.into(), object, desired, ready: desired, ..Provider::default() }
+}
+
 /// Ids of what has drifted after a change, with what is told of it.
 fn drifted(change: impl Fn(&mut Facts)) -> (ExitCode, Vec<(&'static str, String)>) {
     let mut facts = settled();
@@ -892,6 +897,13 @@ fn what_somebody_changed_afterwards_is_told() {
         known(&mut facts.conflists).nodes[0].files.push(plain("00-multus.conf.cilium_bak"));
     });
     assert_eq!(aside, ("nodes", "cp-1 has 00-multus.conf.cilium_bak, set aside by Cilium".into()));
+    let both = one(&|facts| known(&mut facts.services).providers.push(provider("cilium", 3)));
+    let words = "daemonset kube-system/kube-proxy and daemonset kube-system/cilium both serve";
+    assert_eq!(both, ("kube-proxy", words.into()), "kube-proxy is back beside its replacement");
+    let replaced = drifted(|facts| {
+        known(&mut facts.services).providers = vec![provider("kube-proxy", 0), provider("cilium", 3)];
+    });
+    assert_eq!(replaced, (ExitCode::Done, Vec::new()), "a DaemonSet that fits no node serves nothing");
     let gone = drifted(|facts| known(&mut facts.cilium).installation = None);
     assert!(gone.1.iter().any(|(id, _)| *id == "release") && gone.0 == ExitCode::ChangesPending, "{gone:?}");
 }

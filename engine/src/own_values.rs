@@ -47,8 +47,10 @@ pub fn own_values(charts: &dyn Charts, settings: &Settings, kind: Kind) -> Resul
         let release = charts.release(&settings.release, &settings.release_namespace)?;
         release.map_or(Ok(Value::Null), |release| own::kept(&release.values, settings).map_err(version))
     };
-    if kind == Kind::Rollback {
-        return kept();
+    match kind {
+        Kind::Migrate => {}
+        Kind::Rollback | Kind::ReplaceKubeProxy => return kept(),
+        Kind::RestoreKubeProxy => return without_replacement(charts, settings),
     }
     let given =
         own::checked(charts.own_values(), settings).map_err(|error| OwnValuesError::Version(error.to_string()))?;
@@ -66,6 +68,16 @@ pub fn own_values(charts: &dyn Charts, settings: &Settings, kind: Kind) -> Resul
     }
     let release = format!("{}/{}", settings.release_namespace, settings.release);
     Err(OwnValuesError::Missing { planned: planned.to_string(), release })
+}
+
+/// What the release has besides a replacement of kube-proxy, and what it had at the same keys before that.
+fn without_replacement(charts: &dyn Charts, settings: &Settings) -> Result<Value, OwnValuesError> {
+    let mut replaced = settings.clone();
+    let Some(proxy) = &mut replaced.kube_proxy else { return own_values(charts, settings, Kind::Rollback) };
+    proxy.replaced = true;
+    let before = proxy.own_values.clone();
+    let kept = own_values(charts, &replaced, Kind::Rollback)?;
+    Ok(if before.is_null() { kept } else { own::merged(&kept, &before) })
 }
 
 #[cfg(test)]
@@ -176,5 +188,30 @@ mod tests {
         assert_eq!(own_values(&changed, &planned, Kind::Rollback), Ok(json!({ "debug": { "enabled": true } })));
         let gone = Helm { given: Value::Null, installed: None };
         assert_eq!(own_values(&gone, &planned, Kind::Rollback), Ok(Value::Null));
+    }
+
+    #[test]
+    fn the_way_back_of_kube_proxy_gives_its_own_keys_back() {
+        let theirs =
+            json!({ "image": { "useDigest": false }, "k8sServiceHost": "api.example.com", "k8sServicePort": 6443 });
+        let mut replaced = settings(None);
+        let proxy = json!({
+            "namespace": "kube-system", "name": "kube-proxy", "image": "i", "image_pull_secrets": [], "program": ["kube-proxy"],
+            "api_server": { "host": "192.0.2.10", "port": 6443 }, "replaced": true,
+            "own_values": { "k8sServiceHost": "api.example.com", "k8sServicePort": 6443 },
+        });
+        replaced.kube_proxy = Some(serde_json::from_value(proxy).unwrap());
+        let ours = values::values(&replaced, ReleaseStage::Settled).unwrap();
+        assert_eq!((&ours["kubeProxyReplacement"], &ours["k8sServiceHost"]), (&json!("true"), &json!("192.0.2.10")));
+        let helm = Helm { given: Value::Null, installed: Some(own::merged(&theirs, &ours)) };
+        let image = json!({ "image": { "useDigest": false } });
+        assert_eq!(own_values(&helm, &replaced, Kind::ReplaceKubeProxy), Ok(image));
+        let mut back = replaced.clone();
+        back.kube_proxy.as_mut().unwrap().replaced = false;
+        assert_eq!(own_values(&helm, &back, Kind::RestoreKubeProxy), Ok(theirs.clone()));
+        let ours = values::values(&back, ReleaseStage::Settled).unwrap();
+        assert_eq!((&ours["kubeProxyReplacement"], ours.get("k8sServiceHost")), (&json!("false"), None));
+        let helm = Helm { given: Value::Null, installed: Some(own::merged(&theirs, &ours)) };
+        assert_eq!(own_values(&helm, &back, Kind::RestoreKubeProxy), Ok(theirs), "once more it is the same");
     }
 }

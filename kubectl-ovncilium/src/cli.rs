@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ovncilium_core::ExitCode;
+use ovncilium_core::plan::kube_proxy::ApiServer;
 
 use crate::ui;
 
@@ -38,6 +39,21 @@ Layout guide needs a ConfigMap as well, and another name for Kube-OVN's file (th
 
 Without the cluster, from a file that `kubectl ovncilium snapshot` wrote:
   kubectl ovncilium values --cilium-version 1.20.0 --facts facts.json -f values.yaml";
+const REPLACE_HELP: &str =
+    "Cilium takes over on every node first, beside kube-proxy, and is proven there: its agent has every
+Service, and what answered before still answers, from the node and from a pod. Then kube-proxy
+leaves node by node, and its own cleanup takes its rules away; those of Kube-OVN and the kubelet are
+held against what they were. The DaemonSet stays, with one key more in its node selector.
+
+  kubectl ovncilium replace-kube-proxy --dry-run    what would be done, step by step
+  kubectl ovncilium replace-kube-proxy              killed anywhere, the same command goes on
+  kubectl ovncilium replace-kube-proxy --back       from anywhere: proven before Cilium stops
+
+Where k3s, RKE2, Talos, Helm, Argo CD or Flux bring kube-proxy along, nothing is changed and their
+own switch is told.
+
+Exit codes: 0 done · 5 not possible here, or paused: the reason and the next step are told ·
+7 kube-proxy is back · 8 changes pending (--dry-run)";
 const LINT_AFTER: &str = "The documents are judged as a post-renderer would judge them, and never printed.
 
   helm template cilium cilium/cilium -n kube-system -f values.yaml | kubectl ovncilium lint -f -
@@ -73,6 +89,9 @@ pub enum Command {
     Status(Status),
     /// Hold what a migration has made against the cluster: 0 when all of it holds, 8 when something has drifted
     Verify(Verify),
+    /// Have Cilium serve Services instead of kube-proxy, after a migration; --back brings kube-proxy back
+    #[command(after_help = REPLACE_HELP)]
+    ReplaceKubeProxy(ReplaceKubeProxy),
     /// Go back to Kube-OVN alone
     Rollback(Rollback),
     /// Judge the Cilium chart's manifests between helm and the cluster (Helm calls this)
@@ -307,6 +326,35 @@ pub struct Verify {
     pub output: Output,
 }
 
+/// `replace-kube-proxy`.
+#[derive(Debug, Args)]
+pub struct ReplaceKubeProxy {
+    /// Bring kube-proxy back and prove it, then have Cilium stop serving Services of nodes
+    #[arg(long, conflicts_with = "api_server")]
+    pub back: bool,
+    /// Address of the API server itself, where kube-proxy's own kubeconfig does not tell it; no address of a Service
+    #[arg(long, value_name = "HOST:PORT", value_parser = api_server)]
+    pub api_server: Option<ApiServer>,
+    /// Show the plan and end
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// The chart that is installed, where Cilium was upgraded since the migration
+    #[arg(long, value_name = "CHART")]
+    pub chart: Option<String>,
+    /// The helm to run; else $HELM_BIN, else the one on PATH
+    #[arg(long, value_name = "PATH")]
+    pub helm: Option<PathBuf>,
+    /// Nodes in work at once, at most; as in the migration when it is not said
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=250))]
+    pub wave_limit: Option<u32>,
+    /// Seconds to watch between waves; as in the migration when it is not said
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=86_400))]
+    pub soak: Option<u32>,
+}
+
 /// `rollback`.
 #[derive(Debug, Args)]
 pub struct Rollback {
@@ -370,6 +418,9 @@ pub struct Values {
     /// Address of the API server itself, needed where Cilium has replaced kube-proxy
     #[arg(long, value_name = "HOST:PORT", value_parser = host_port)]
     pub api_server: Option<(String, String)>,
+    /// Have Cilium serve Services instead of kube-proxy, where a distribution starts that by itself
+    #[arg(long, requires = "api_server")]
+    pub replace_kube_proxy: bool,
     /// Kube-OVN's own conflist, copied from a node, where it is not the one that Kube-OVN ships
     #[arg(long, value_name = "FILE", requires = "layout")]
     pub conflist: Option<PathBuf>,
@@ -477,6 +528,10 @@ fn device(text: &str) -> Result<String, String> {
     let name = text.strip_suffix('+').unwrap_or(text);
     let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.@".contains(c));
     if is_name { Ok(text.to_owned()) } else { Err("expected the name of a device, such as eth0 or bond+".to_owned()) }
+}
+
+fn api_server(text: &str) -> Result<ApiServer, String> {
+    ApiServer::parse(text, None).ok_or_else(|| "expected HOST:PORT, such as 192.0.2.10:6443".to_owned())
 }
 
 fn host_port(text: &str) -> Result<(String, String), String> {

@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use ovncilium_cluster::ConnectionError;
+use ovncilium_core::plan::kube_proxy::NoReplacement;
 use ovncilium_core::plan::migrate::NoPlan;
 use ovncilium_core::values::NoValues;
 use ovncilium_core::values::pool::NoPool;
@@ -110,6 +111,13 @@ impl From<NoPlan> for Failure {
         };
         let next = error.next_step();
         Self::of(exit, &error, Some(next))
+    }
+}
+
+impl From<NoReplacement> for Failure {
+    fn from(error: NoReplacement) -> Self {
+        let next = error.next_step();
+        Self::of(error.exit_code(), &error, Some(next))
     }
 }
 

@@ -8,15 +8,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ovncilium_core::facts::permissions::Permission;
 use ovncilium_core::ids::{NodeName, RunId};
+use ovncilium_core::plan::adopt::FoundRelease;
+use ovncilium_core::plan::kube_proxy::{replace, restore};
 use ovncilium_core::plan::migrate::{Choices, migrate};
 use ovncilium_core::plan::rollback::rollback;
 use ovncilium_core::plan::{ObjectRef, Plan, Resource};
-use ovncilium_engine::collect::{self, Options};
+use ovncilium_engine::collect::{self, Options, permissions};
 use ovncilium_engine::journal::Store as Journal;
-use ovncilium_engine::kube_ovn_release;
 use ovncilium_engine::node_task::TaskSettings;
 use ovncilium_engine::run::{Claim, Ended, claim};
 use ovncilium_engine::world::{Cluster, ClusterError, Eviction, Filter, World};
+use ovncilium_engine::{kube_ovn_release, kube_proxy};
 use ovncilium_sim::{SimCluster, resources};
 use serde_json::Value;
 
@@ -136,7 +138,7 @@ fn chart_objects() -> Vec<ObjectRef> {
 }
 
 #[test]
-fn a_migration_and_its_rollback_make_no_request_that_was_not_asked_for() {
+fn a_migration_with_kube_proxy_replaced_and_its_rollback_make_no_request_that_was_not_asked_for() {
     asked_for_everything(SimCluster::example(4).unwrap());
 }
 
@@ -155,7 +157,7 @@ fn asked_for_everything(sim: SimCluster) {
         kube_ovn_release::read_into(&mut facts, world.cluster, world.charts);
         facts
     };
-    let asked = facts().permissions.value.known().unwrap().items.clone();
+    let mut asked = facts().permissions.value.known().unwrap().items.clone();
     let process = |plan: &Plan| {
         let attachments = BTreeMap::from([("chart".to_owned(), b"chart".to_vec())]);
         let what = Claim::Begin { plan, attachments: &attachments };
@@ -168,6 +170,28 @@ fn asked_for_everything(sim: SimCluster) {
     probe(&noting, &world);
     let plan = migrate(&facts(), &chart, &objects, &choices, vec![], world.clock.now()).unwrap();
     assert_eq!(process(&plan), Ended::Done);
+    let loaded = Journal::new(world.cluster, "kube-system").load().unwrap().unwrap();
+    let release = world.charts.release("cilium", RELEASE).unwrap().map(|found| FoundRelease {
+        revision: found.revision,
+        status: found.status,
+        chart_version: found.chart_version,
+        values: found.values,
+    });
+    let proxy = || kube_proxy::look(world.cluster).unwrap();
+    let config_maps = BTreeSet::new();
+    let namespaces = permissions::Namespaces {
+        kube_ovn: "kube-system",
+        release: RELEASE,
+        owner_release: None,
+        config_maps: &config_maps,
+    };
+    let more = permissions::ask_for(world.cluster, permissions::NEEDED_FOR_KUBE_PROXY, namespaces).unwrap();
+    asked.extend(more.items);
+    let settings = replace::settings(&facts(), &loaded.plan.settings, &proxy(), release.as_ref(), None).unwrap();
+    let forth = replace::replace(&facts(), settings, &proxy(), &objects, vec![], world.clock.now()).unwrap();
+    assert_eq!(process(&forth), Ended::Done);
+    let home = restore::restore(&facts(), &forth.settings, &proxy(), &objects, vec![], world.clock.now()).unwrap();
+    assert_eq!(process(&home), Ended::Done);
     let loaded = Journal::new(world.cluster, "kube-system").load().unwrap().unwrap();
     let back = rollback(&facts(), loaded.plan.settings, &objects, vec![], world.clock.now()).unwrap();
     assert_eq!(process(&back), Ended::Done);
@@ -182,7 +206,7 @@ fn asked_for_everything(sim: SimCluster) {
     }
 
     let mut writes = BTreeSet::new();
-    for write in plan.writes.iter().chain(&back.writes) {
+    for write in plan.writes.iter().chain(&forth.writes).chain(&home.writes).chain(&back.writes) {
         let (resource, group) = write.resource.split_once('.').unwrap_or((&write.resource, ""));
         let (verb, resource) = match write.verb.as_str() {
             "evict" => ("create", "pods/eviction"),

@@ -15,6 +15,8 @@ pub const CHAINED_LABEL: &str = "ovncilium.io/chained";
 pub const ENFORCE_LABEL: &str = "ovncilium.io/enforce";
 /// Annotation of pods (through their template): `never` keeps them from being recycled.
 pub const RECYCLE_ANNOTATION: &str = "ovncilium.io/recycle";
+/// Label of nodes where kube-proxy may run while it is being replaced.
+pub const KUBE_PROXY_LABEL: &str = "ovncilium.io/kube-proxy";
 /// Label of pods that do a task on a node for us; the value is the task.
 pub const TASK_LABEL: &str = "ovncilium.io/task";
 /// Label of everything we make in a cluster; the value is the run's id.
@@ -34,8 +36,20 @@ pub enum ReleaseStage {
     Staged,
     /// As staged, agents on every node.
     Everywhere,
+    /// The values that stay, but no agent restarts by itself.
+    Held,
     /// The values that stay.
     Settled,
+}
+
+/// Which of two questions a probe is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Moment {
+    /// Which Services answer before something is changed.
+    Before,
+    /// Whether those that answered before still do.
+    After,
 }
 
 /// Which CNI configuration a node must load.
@@ -139,6 +153,26 @@ pub enum Action {
     CleanRules,
     /// Remove the CRDs of Cilium with what is in them, unless a policy object exists.
     RemoveCrds,
+    /// Ask Services from the lane's node and from a pod on it.
+    ProbeServices {
+        /// Before something is changed, or after.
+        moment: Moment,
+    },
+    /// Read kube-proxy's rules on the lane's node and prove that each Service has its own.
+    ProveKubeProxy,
+    /// Wait until the lane's agent says that it replaces kube-proxy and serves each Service.
+    AwaitReplacement,
+    /// Have kube-proxy run where nodes carry [`KUBE_PROXY_LABEL`] alone, or again where it ran before.
+    LimitKubeProxy {
+        /// To labelled nodes, or no more.
+        limited: bool,
+    },
+    /// Wait until kube-proxy is ready on the lane's node.
+    AwaitKubeProxy,
+    /// Wait until no kube-proxy is left on the lane's node, or on any.
+    AwaitNoKubeProxy,
+    /// Remove kube-proxy's rules from the lane's node, by its own cleanup.
+    CleanKubeProxy,
     /// Look at everything once more.
     Verify {
         /// What the cluster must be.
@@ -159,6 +193,11 @@ impl Action {
                 | Self::ReviewDrops
                 | Self::AwaitEnforcement
                 | Self::AwaitOvnPolicy
+                | Self::ProbeServices { .. }
+                | Self::ProveKubeProxy
+                | Self::AwaitReplacement
+                | Self::AwaitKubeProxy
+                | Self::AwaitNoKubeProxy
                 | Self::Verify { .. }
         )
     }
@@ -190,6 +229,13 @@ impl Action {
             Self::CleanDatapath => "clean-datapath",
             Self::CleanRules => "clean-rules",
             Self::RemoveCrds => "remove-crds",
+            Self::ProbeServices { .. } => "probe-services",
+            Self::ProveKubeProxy => "prove-kube-proxy",
+            Self::AwaitReplacement => "await-replacement",
+            Self::LimitKubeProxy { .. } => "limit-kube-proxy",
+            Self::AwaitKubeProxy => "await-kube-proxy",
+            Self::AwaitNoKubeProxy => "await-no-kube-proxy",
+            Self::CleanKubeProxy => "clean-kube-proxy",
             Self::Verify { .. } => "verify",
         }
     }
@@ -213,6 +259,9 @@ impl fmt::Display for Action {
             }
             Self::SetRelease { stage: ReleaseStage::Everywhere } => {
                 f.write_str("helm: agents on every node, not yet settled")
+            }
+            Self::SetRelease { stage: ReleaseStage::Held } => {
+                f.write_str("helm: the values that stay; no agent restarts by itself")
             }
             Self::SetRelease { stage: ReleaseStage::Settled } => f.write_str("helm: the values that stay"),
             Self::RemoveRelease => f.write_str("helm: remove the release"),
@@ -259,6 +308,15 @@ impl fmt::Display for Action {
             Self::CleanDatapath => f.write_str("remove Cilium's programs from the node"),
             Self::CleanRules => f.write_str("remove Cilium's firewall and routing rules from the node"),
             Self::RemoveCrds => f.write_str("remove Cilium's CRDs"),
+            Self::ProbeServices { moment: Moment::Before } => f.write_str("note which Services answer"),
+            Self::ProbeServices { moment: Moment::After } => f.write_str("Services answer as before"),
+            Self::ProveKubeProxy => f.write_str("kube-proxy has a rule for every Service"),
+            Self::AwaitReplacement => f.write_str("the agent replaces kube-proxy and serves every Service"),
+            Self::LimitKubeProxy { limited: true } => write!(f, "kube-proxy only on nodes with {KUBE_PROXY_LABEL}"),
+            Self::LimitKubeProxy { limited: false } => f.write_str("kube-proxy on every node, as before"),
+            Self::AwaitKubeProxy => f.write_str("wait for kube-proxy"),
+            Self::AwaitNoKubeProxy => f.write_str("wait until kube-proxy is gone"),
+            Self::CleanKubeProxy => f.write_str("remove kube-proxy's rules by `kube-proxy --cleanup`"),
             Self::Verify { .. } => f.write_str("verify the whole cluster"),
         }
     }

@@ -68,6 +68,7 @@ pub fn held(facts: &Facts, left: &[String]) -> Vec<Held> {
         endpoints(facts, left),
         hand_over(facts),
         services(facts),
+        kube_proxy(facts),
         nodes(facts),
     ]
 }
@@ -235,6 +236,27 @@ fn services(facts: &Facts) -> Held {
     };
     let seen = whole.map(|provider| provider.object.clone()).unwrap_or_default();
     Held::of(id, title, wrong, seen, NextStep::Command("kubectl ovncilium explain service-provider".to_owned()))
+}
+
+/// Id of what [`kube_proxy`] holds.
+pub(super) const KUBE_PROXY: &str = "kube-proxy";
+
+/// One serves Services, not two: a kube-proxy beside its replacement writes rules that nobody takes away.
+fn kube_proxy(facts: &Facts) -> Held {
+    let (id, title) = (KUBE_PROXY, "kube-proxy and Cilium do not both serve Services");
+    let services = match facts.services.value.as_result() {
+        Ok(services) => services,
+        Err(why) => return Held::unknown(id, title, why),
+    };
+    let serves = |kind: &str| services.providers.iter().find(|one| one.kind == kind && one.desired > 0);
+    let (wrong, seen) = match (serves("kube-proxy"), serves("cilium")) {
+        (Some(proxy), Some(cilium)) => {
+            (vec![format!("{} and {} both serve", proxy.object, cilium.object)], String::new())
+        }
+        (Some(one), None) | (None, Some(one)) => (Vec::new(), format!("{} alone", one.object)),
+        (None, None) => (Vec::new(), "neither does".to_owned()),
+    };
+    Held::of(id, title, wrong, seen, NextStep::Command("kubectl ovncilium replace-kube-proxy".to_owned()))
 }
 
 fn nodes(facts: &Facts) -> Held {

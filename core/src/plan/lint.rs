@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::action::{AGENT_LABEL, CHAINED_LABEL, Chain, ENFORCE_LABEL};
-use super::{Action, Guard, Plan, ReleaseStage, SCHEMA, Step, flags, values::values};
+use super::{Action, Guard, Kind, Plan, ReleaseStage, SCHEMA, Step, flags, kube_proxy, values::values};
 use crate::facts::Facts;
 
 /// A promise that a plan breaks.
@@ -96,6 +96,10 @@ pub fn lint(plan: &Plan) -> Vec<Broken> {
     if let Err(error) = values(&plan.settings, ReleaseStage::Settled) {
         broken.push(Broken { step: String::new(), rule: error.to_string() });
     }
+    if matches!(plan.kind, Kind::ReplaceKubeProxy | Kind::RestoreKubeProxy) {
+        broken.extend(kube_proxy::rules::broken(plan));
+        return broken;
+    }
     for (_, node, step) in plan.steps() {
         let node = node.map(|node| node.as_str()).unwrap_or_default();
         for rule in rules(plan, &mut past, node, step) {
@@ -129,7 +133,7 @@ fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static 
         }
     };
     must(past.ids.insert(step.id.0.clone()), "its id is not unique");
-    let migrating = plan.kind == super::Kind::Migrate;
+    let migrating = plan.kind == Kind::Migrate;
     let takes_over = migrating && plan.settings.adopted.is_some();
     let enforces = plan.settings.adopted.as_ref().is_some_and(|adopted| adopted.enforces);
     // In a takeover Kube-OVN enforces for a while where Cilium does not for every pod.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::facts::Facts;
 use crate::facts::kube_ovn::Installation;
+use crate::facts::permissions::Permission;
 use crate::facts::workloads::Pod;
 use crate::outcome::NextStep;
 
@@ -224,6 +225,7 @@ pub fn settings(facts: &Facts, chart: &ChartRef, choices: &Choices) -> Result<Se
         on_delete: facts.workloads.value.known().map(|workloads| on_delete(&workloads.pods)).unwrap_or_default(),
         own_values: choices.own_values,
         adopted: None,
+        kube_proxy: None,
     };
     match &choices.adopt {
         None => Ok(settings),
@@ -317,16 +319,20 @@ pub(super) fn unknown(subject: &'static str, reason: &str) -> NoPlan {
 /// [`NoPlan::NotAllowed`].
 pub fn check_permissions(facts: &Facts) -> Result<(), NoPlan> {
     let Some(permissions) = facts.permissions.value.known() else { return Ok(()) };
-    let missing: Vec<String> = permissions
-        .items
-        .iter()
-        .filter(|item| !item.allowed)
-        .map(|item| {
-            let group = if item.group.is_empty() { String::new() } else { format!(".{}", item.group) };
-            let place = if item.namespace.is_empty() { String::new() } else { format!(" in {}", item.namespace) };
-            format!("{} {}{group}{place} ({})", item.verb, item.resource, item.needed_for)
-        })
-        .collect();
+    all_allowed(permissions.items.iter().filter(|item| !item.allowed))
+}
+
+/// No request is missing.
+///
+/// # Errors
+/// [`NoPlan::NotAllowed`] with those that are.
+pub fn all_allowed<'p>(missing: impl Iterator<Item = &'p Permission>) -> Result<(), NoPlan> {
+    let words = |item: &Permission| {
+        let group = if item.group.is_empty() { String::new() } else { format!(".{}", item.group) };
+        let place = if item.namespace.is_empty() { String::new() } else { format!(" in {}", item.namespace) };
+        format!("{} {}{group}{place} ({})", item.verb, item.resource, item.needed_for)
+    };
+    let missing: Vec<String> = missing.map(words).collect();
     if missing.is_empty() { Ok(()) } else { Err(NoPlan::NotAllowed { missing }) }
 }
 

@@ -11,6 +11,7 @@ pub mod drift;
 pub mod driver;
 pub mod fate;
 pub mod flags;
+pub mod kube_proxy;
 pub mod lint;
 pub mod migrate;
 pub mod object;
@@ -30,6 +31,7 @@ use crate::ids::{NodeName, PolicyId, StepId};
 pub use action::{Action, Guard, ReleaseStage};
 pub use adopt::Adopted;
 pub use driver::Driver;
+pub use kube_proxy::KubeProxy;
 pub use object::{ObjectRef, Resource};
 pub use settings::{ChartRef, Settings};
 pub use writes::Write;
@@ -45,6 +47,37 @@ pub enum Kind {
     Migrate,
     /// Back to Kube-OVN alone.
     Rollback,
+    /// Have Cilium serve Services instead of kube-proxy.
+    ReplaceKubeProxy,
+    /// Have kube-proxy serve them again.
+    RestoreKubeProxy,
+}
+
+impl Kind {
+    /// Whether it leads back to what was before.
+    pub fn goes_back(self) -> bool {
+        matches!(self, Self::Rollback | Self::RestoreKubeProxy)
+    }
+
+    /// What a run of it is called.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Migrate => "migration",
+            Self::Rollback => "rollback",
+            Self::ReplaceKubeProxy => "replacement of kube-proxy",
+            Self::RestoreKubeProxy => "return of kube-proxy",
+        }
+    }
+
+    /// The command that begins it and goes on with it.
+    pub fn command(self) -> &'static str {
+        match self {
+            Self::Migrate => "migrate",
+            Self::Rollback => "rollback",
+            Self::ReplaceKubeProxy => "replace-kube-proxy",
+            Self::RestoreKubeProxy => "replace-kube-proxy --back",
+        }
+    }
 }
 
 /// A module that judged the facts of this plan.

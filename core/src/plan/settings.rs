@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Driver;
 use super::adopt::Adopted;
+use super::{Driver, KubeProxy};
 use crate::Digest;
 
 /// The chart a plan installs.
@@ -77,4 +77,7 @@ pub struct Settings {
     /// What the plan takes over; absent in one that installs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<Adopted>,
+    /// kube-proxy as its replacement has found it; absent before one was planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kube_proxy: Option<KubeProxy>,
 }

@@ -24,6 +24,7 @@ pub fn values(settings: &Settings, stage: ReleaseStage) -> Result<Value, Unknown
     let moment = match stage {
         ReleaseStage::Staged => Moment::Staged,
         ReleaseStage::Everywhere => Moment::Everywhere,
+        ReleaseStage::Held => Moment::Held,
         ReleaseStage::Settled => Moment::Settled,
     };
     Ok(chart_values(&chart, &Cluster::of(settings), Layout::Beside, moment).whole())

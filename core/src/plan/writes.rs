@@ -123,6 +123,16 @@ fn step_writes(writes: &mut Vec<Write>, settings: &Settings, node: &str, action:
         Action::AwaitEnforcement => task("ask an agent what it enforces"),
         Action::AwaitOvnPolicy => task("ask OVN what it enforces"),
         Action::CleanDatapath => task("remove Cilium's programs"),
+        Action::ProbeServices { .. } => task("ask Services"),
+        Action::ProveKubeProxy => task("read kube-proxy's rules"),
+        Action::AwaitReplacement => task("ask an agent what it serves"),
+        Action::CleanKubeProxy => task("remove kube-proxy's rules"),
+        Action::LimitKubeProxy { .. } => {
+            if let Some(proxy) = &settings.kube_proxy {
+                let reason = "where kube-proxy runs";
+                writes.push(Write::new("patch", Resource::DAEMON_SETS, &proxy.namespace, &proxy.name, reason));
+            }
+        }
         Action::CleanRules => task("remove Cilium's firewall and routing rules"),
         Action::Recycle { .. } => writes.push(Write::new("evict", Resource::PODS, "*", "*", "recycle")),
         Action::SetControllerFlags { .. } => {
@@ -137,6 +147,8 @@ fn step_writes(writes: &mut Vec<Write>, settings: &Settings, node: &str, action:
         | Action::AwaitNoAgent
         | Action::AwaitCoverage
         | Action::AwaitFlags { .. }
+        | Action::AwaitKubeProxy
+        | Action::AwaitNoKubeProxy
         | Action::Verify { .. } => {}
     }
 }

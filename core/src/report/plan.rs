@@ -36,6 +36,10 @@ impl<'a> PlanReport<'a> {
             ),
             Kind::Migrate => format!("bring Cilium {} in behind Kube-OVN, layout beside", plan.settings.chart.version),
             Kind::Rollback => "go back to Kube-OVN alone".to_owned(),
+            Kind::ReplaceKubeProxy => {
+                format!("have Cilium {} serve Services instead of kube-proxy", plan.settings.chart.version)
+            }
+            Kind::RestoreKubeProxy => "bring kube-proxy back, and have it serve Services again".to_owned(),
         };
         let digest = self.digest.map(|digest| digest.short()).unwrap_or_default();
         let _ = writeln!(
@@ -49,6 +53,10 @@ impl<'a> PlanReport<'a> {
         let _ = writeln!(out, "  chained file {}/{}", settings.conf_dir, settings.chained_conf);
         let _ = writeln!(out, "  devices      {}", settings.devices.join(" "));
         let _ = writeln!(out, "  own range    {}", settings.cluster_pool.join(" "));
+        if let Some(proxy) = &settings.kube_proxy {
+            let _ = writeln!(out, "  kube-proxy   daemonset {}/{}, {}", proxy.namespace, proxy.name, proxy.image);
+            let _ = writeln!(out, "  API server   {}", proxy.api_server);
+        }
         let _ = writeln!(out, "  nodes        {} in {} waves", plan.nodes.len(), waves(plan));
         let _ = writeln!(out);
         for phase in &plan.phases {

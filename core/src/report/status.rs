@@ -113,7 +113,7 @@ impl StatusReport {
                     (State::Running, None) => (Label::Warn, "left in the middle; nobody holds the lock".to_owned()),
                     (State::Paused, _) => (Label::Warn, "paused".to_owned()),
                 };
-                let kind = if run.kind == Kind::Migrate { "migration" } else { "rollback" };
+                let kind = run.kind.noun();
                 let _ = writeln!(out, "{kind} {} {}", run.run, paint.paint(label, &word));
                 let _ = writeln!(out, "  phase  {}", run.phase);
                 let _ = writeln!(out, "  stage  {}", run.stage);
@@ -147,15 +147,20 @@ impl StatusReport {
     fn next(&self) -> Option<NextStep> {
         let command = match &self.run {
             None => "kubectl ovncilium check",
-            Some(run) if run.state == State::Done && run.kind == Kind::Migrate => {
-                "kubectl ovncilium rollback (to go back)"
-            }
-            Some(run) if run.state == State::Done => return None,
+            Some(run) if run.state == State::Done => match run.kind {
+                Kind::Migrate | Kind::RestoreKubeProxy => "kubectl ovncilium rollback (to go back)",
+                Kind::ReplaceKubeProxy => "kubectl ovncilium replace-kube-proxy --back (to go back)",
+                Kind::Rollback => return None,
+            },
             Some(run) if run.lock.is_some() => return None,
-            Some(run) if run.kind == Kind::Migrate => {
-                "kubectl ovncilium migrate (to go on) or kubectl ovncilium rollback"
-            }
-            Some(_) => "kubectl ovncilium rollback (to go on)",
+            Some(run) => match run.kind {
+                Kind::Migrate => "kubectl ovncilium migrate (to go on) or kubectl ovncilium rollback",
+                Kind::Rollback => "kubectl ovncilium rollback (to go on)",
+                Kind::ReplaceKubeProxy => {
+                    "kubectl ovncilium replace-kube-proxy (to go on), with --back for the way back"
+                }
+                Kind::RestoreKubeProxy => "kubectl ovncilium replace-kube-proxy --back (to go on)",
+            },
         };
         Some(NextStep::Command(command.to_owned()))
     }

@@ -9,7 +9,7 @@ use crate::facts::Facts;
 use crate::facts::kube_ovn::{Installation, NotOne};
 use crate::facts::workloads::Pod;
 use crate::outcome::{ExitCode, NextStep};
-use crate::plan::{ChartRef, Settings};
+use crate::plan::{ChartRef, KubeProxy, Settings};
 
 use super::guide;
 use super::pool::{self, NoPool};
@@ -30,6 +30,8 @@ pub struct Choices {
     pub uplinks: Vec<String>,
     /// Host and port of the API server, where Cilium serves Services.
     pub api_server: Option<(String, String)>,
+    /// Have Cilium serve Services although kube-proxy does; it needs the address.
+    pub replace_kube_proxy: bool,
 }
 
 /// What a cluster asks of the values.
@@ -236,7 +238,7 @@ impl Cluster {
             node_count: settings.node_count,
             host_routing: true,
             nat_gateways: settings.nat_gateways,
-            api_server: None,
+            api_server: settings.kube_proxy.as_ref().and_then(KubeProxy::replaced_by),
             unmanaged: None,
             taken_over: settings.adopted.is_some(),
             enforces: settings.adopted.as_ref().is_some_and(|adopted| adopted.enforces),
@@ -326,6 +328,9 @@ fn api_server(facts: &Facts, choices: &Choices) -> Result<Option<(String, String
     let services = facts.services.value.as_result();
     let services = services.map_err(|reason| NoValues::Unknown { subject: "services", reason: reason.to_owned() })?;
     let serves = |kind: &str| services.providers.iter().find(|provider| provider.kind == kind);
+    if choices.replace_kube_proxy {
+        return Ok(choices.api_server.clone());
+    }
     match (serves("kube-proxy"), serves("cilium"), &choices.api_server) {
         (None, Some(_), Some(address)) => Ok(Some(address.clone())),
         (None, Some(cilium), None) => Err(NoValues::ApiServer { object: cilium.object.clone() }),

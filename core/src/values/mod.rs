@@ -89,13 +89,15 @@ pub enum Moment {
     Everywhere,
     /// Installed by hand while there are pods that Cilium does not manage: audited.
     Unmanaged,
+    /// In a run, every pod managed: what stays, but nothing restarts by itself.
+    Held,
     /// Every pod is managed: what stays.
     Settled,
 }
 
 impl Moment {
     fn audits(self) -> bool {
-        self != Self::Settled
+        !matches!(self, Self::Held | Self::Settled)
     }
 
     fn is_in_a_run(self) -> bool {
@@ -244,7 +246,7 @@ fn operator(values: &mut Explained, chart: &Chart, cluster: &Cluster, moment: Mo
         values.set("operator.rollOutPods", true, why);
     }
     if chart.reads("operator.setNodeTaints") {
-        let settled = moment == Moment::Settled;
+        let settled = matches!(moment, Moment::Held | Moment::Settled);
         let why = match settled {
             true => "a node whose agent is not there yet takes no pods: they would bypass Cilium",
             false => "no node is closed to pods while agents arrive; what starts there meanwhile is restarted later",
@@ -292,7 +294,7 @@ fn rollout(values: &mut Explained, chart: &Chart, moment: Moment) {
         let key = "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
         values.set(key, labelled, "agents only where a node is in work or done");
     }
-    if moment.is_in_a_run() {
+    if moment.is_in_a_run() || moment == Moment::Held {
         values.set("updateStrategy.type", "OnDelete", "no agent restarts by itself while a run lasts");
         values.set("updateStrategy.rollingUpdate", Value::Null, "belongs to the other strategy");
     } else {

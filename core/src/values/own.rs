@@ -260,6 +260,7 @@ mod tests {
             leave: Vec::new(),
             own_values: None,
             adopted: None,
+            kube_proxy: None,
         }
     }
 

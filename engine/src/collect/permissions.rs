@@ -185,13 +185,29 @@ pub const NEEDED: &[Needed] = &[
     needed(&["bind", "escalate"], RBAC, "roles", Scope::Cluster, "helm: the chart grants more than most users have"),
 ];
 
-/// Asks for each request.
+/// What a replacement of kube-proxy asks for besides; the scope is the namespace of its DaemonSet.
+pub const NEEDED_FOR_KUBE_PROXY: &[Needed] =
+    &[needed(&["patch"], "apps", "daemonsets", Scope::KubeOvn, "to take kube-proxy from nodes, and to bring it back")];
+
+/// Asks for each request of a migration.
 ///
 /// # Errors
 /// When the API server does not answer such questions.
 pub fn ask(cluster: &dyn Cluster, namespaces: Namespaces<'_>) -> Result<Permissions, ClusterError> {
+    ask_for(cluster, NEEDED, namespaces)
+}
+
+/// Asks for each of these requests.
+///
+/// # Errors
+/// When the API server does not answer such questions.
+pub fn ask_for(
+    cluster: &dyn Cluster,
+    requests: &[Needed],
+    namespaces: Namespaces<'_>,
+) -> Result<Permissions, ClusterError> {
     let mut items = Vec::new();
-    for needed in NEEDED {
+    for needed in requests {
         for namespace in namespaces.of(needed.scope) {
             for verb in needed.verbs {
                 let answer = cluster.create(&Resource::ACCESS_REVIEWS, &review(verb, needed, namespace))?;

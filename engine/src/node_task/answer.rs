@@ -67,6 +67,22 @@ pub enum Answer {
     Cleaned,
     /// A table of the firewall that the image's iptables cannot read.
     Unread(String),
+    /// How many Services were asked.
+    Asked(usize),
+    /// One that did not answer.
+    Silent(String),
+    /// Whether an agent replaces kube-proxy, in its own word.
+    Mode(String),
+    /// How many Services an agent was held against.
+    Frontends(usize),
+    /// How many Services kube-proxy's rules were held against.
+    Rules(usize),
+    /// How many services of IPVS are on the node.
+    Foreign(usize),
+    /// How many of kube-proxy's chains are left.
+    Left(usize),
+    /// What of others a cleanup has changed.
+    Changed(String),
     /// The answer was too long and ends here.
     Cut,
 }
@@ -141,6 +157,14 @@ impl Answer {
             "lacking" => Self::Lacking(named()?),
             "behind" => Self::Behind(named()?),
             "unread" => Self::Unread(named()?),
+            "asked" => Self::Asked(rest.parse().ok()?),
+            "silent" => Self::Silent(named()?),
+            "mode" => Self::Mode(named()?),
+            "frontends" => Self::Frontends(rest.parse().ok()?),
+            "rules" => Self::Rules(rest.parse().ok()?),
+            "foreign" => Self::Foreign(rest.parse().ok()?),
+            "left" => Self::Left(rest.parse().ok()?),
+            "changed" => Self::Changed(named()?),
             "cleaned" if rest.is_empty() => Self::Cleaned,
             _ => return None,
         })
@@ -156,6 +180,14 @@ pub fn read_answer(pod: &Value) -> Option<Result<Vec<Answer>, String>> {
     let Some(ended) = pod.pointer("/status/containerStatuses/0/state/terminated") else {
         if text(pod, "/status/phase") != "Failed" {
             return None;
+        }
+        // One that was to run before it has failed.
+        let first = pod.pointer("/status/initContainerStatuses").and_then(Value::as_array).into_iter().flatten();
+        let ended = first.filter_map(|one| Some((text(one, "/name"), one.pointer("/state/terminated")?)));
+        let failed = ended.filter(|(_, ended)| ended.get("exitCode").and_then(Value::as_i64) != Some(0));
+        if let Some((name, ended)) = failed.into_iter().next() {
+            let message = text(ended, "/message");
+            return Some(Err(reasons(&format!("container {name} failed"), &text(ended, "/reason"), message.trim())));
         }
         // Refused by the kubelet or past its deadline: there is no container to ask.
         return Some(Err(reasons("the pod failed", &text(pod, "/status/reason"), &text(pod, "/status/message"))));
@@ -270,7 +302,8 @@ mod tests {
             "kernel 6.1.0\ndevice ovn0\nfile {SHA} 01 a.conflist\ncontent 01 a.conflist YWJj\nretired a\nabsent b\n\
              refused a is the only one\ncheck dns ok\ncheck pod failed timed out\ncleaned\n\
              audited 1\ndrop 4 INGRESS 172.30.0.21 world 10.16.0.5:8080\n\
-             endpoints 3\npending shop/db-0 regenerating audit-both\npolicies 2\nlacking shop/db to-lport\nbehind c-1\nunread iptables-nft nat"
+             endpoints 3\npending shop/db-0 regenerating audit-both\npolicies 2\nlacking shop/db to-lport\nbehind c-1\nunread iptables-nft nat\n\
+             asked 3\nsilent 10.96.0.9:80/tcp\nmode True\nfrontends 4\nrules 5\nforeign 1\nleft 2\nchanged gone iptables-nft *nat :X"
         );
         let named = |name: &str| name.to_owned();
         assert_eq!(
@@ -300,6 +333,14 @@ mod tests {
                 Answer::Lacking(named("shop/db to-lport")),
                 Answer::Behind(named("c-1")),
                 Answer::Unread(named("iptables-nft nat")),
+                Answer::Asked(3),
+                Answer::Silent(named("10.96.0.9:80/tcp")),
+                Answer::Mode(named("True")),
+                Answer::Frontends(4),
+                Answer::Rules(5),
+                Answer::Foreign(1),
+                Answer::Left(2),
+                Answer::Changed(named("gone iptables-nft *nat :X")),
             ]
         );
         let error = Answer::parse("kernel 6.1\nfile 12 x\n").unwrap_err();
@@ -336,6 +377,21 @@ mod tests {
         assert_eq!(why, "the script ended with exit code 2: Error: sh: bad");
         assert_eq!(ended(0, "").unwrap().unwrap_err(), "the pod ended without an answer");
         assert!(ended(0, "what?").unwrap().unwrap_err().contains("not understood"));
+    }
+
+    #[test]
+    fn a_container_that_was_to_run_first_tells_why_it_failed() {
+        let ended =
+            json!({ "exitCode": 1, "reason": "Error", "message": "encountered an error while tearing down rules\n" });
+        let first = json!([
+            { "name": "before", "state": { "terminated": { "exitCode": 0 } } },
+            { "name": "cleanup", "state": { "terminated": ended } },
+        ]);
+        let waits = json!([{ "state": { "waiting": { "reason": "PodInitializing" } } }]);
+        let pod =
+            json!({ "status": { "phase": "Failed", "initContainerStatuses": first, "containerStatuses": waits } });
+        let why = read_answer(&pod).unwrap().unwrap_err();
+        assert_eq!(why, "container cleanup failed: Error: encountered an error while tearing down rules");
     }
 
     #[test]

@@ -14,6 +14,11 @@
 //! | `endpoints` | `endpoints.sh` (image of Cilium, from `IMAGE`) | yes | `WATCH` seconds | `endpoints`, `pending` |
 //! | `policies` | `policies.sh` | yes | `NB`, `SB`, `WANTED_0`, …, `CHASSIS_0`, …, `WATCH` seconds | `policies`, `lacking`, `behind` |
 //! | `rules` | `rules.sh` | yes | | `cleaned`, `unread` |
+//! | `services` | `services.sh` | yes | `TARGETS_0`, … | `asked`, `silent` |
+//! | `pod-services` | `services.sh` | no | `TARGETS_0`, … | `asked`, `silent` |
+//! | `replacement` | `replacement.sh` (image of Cilium, from `IMAGE`) | yes | `WANTED_0`, …, `WATCH` seconds | `mode`, `frontends`, `lacking` |
+//! | `proxy` | `proxy.sh` | yes | `WANTED_0`, …, `WATCH` seconds | `rules`, `lacking`, `foreign` |
+//! | `unproxy` | `unproxy.sh`, around kube-proxy's own cleanup (`CLEANUP_IMAGE`, `CLEANUP_COMMAND`) | yes | | `left`, `changed` |
 //! | `cleanup` | `cleanup.sh` (image of Cilium, from `IMAGE`) | yes | `CONF_DIR`, `FILE`, `FOUND` | `cleaned` |
 //!
 //! Answer lines: `kernel <uname -r>` · `device <name>` · `file <sha256> <name>` · `content <name> <base64>` ·
@@ -21,7 +26,8 @@
 //! `audited <kinds>` · `drop <count> <direction> <source> <identity> <destination>` ·
 //! `endpoints <count>` · `pending <namespace/name> <state> <policy>` ·
 //! `policies <count>` · `lacking <name.namespace> <direction>` · `behind <chassis>` ·
-//! `unread <program> <table>`.
+//! `unread <program> <table>` · `asked <count>` · `silent <target>` · `mode <mode>` · `frontends <count>` ·
+//! `rules <count>` · `foreign <count>` · `left <count>` · `changed <what>`.
 
 mod answer;
 mod drops;

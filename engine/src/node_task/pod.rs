@@ -27,11 +27,21 @@ pub enum Task {
     Cleanup,
     /// Remove Cilium's firewall and routing rules.
     Rules,
+    /// Ask Services from the node.
+    Services,
+    /// Ask Services from a pod.
+    PodServices,
+    /// Tell whether Cilium's agent replaces kube-proxy.
+    Replacement,
+    /// Tell whether kube-proxy has its rules.
+    Proxy,
+    /// Remove kube-proxy's rules.
+    Unproxy,
 }
 
 impl Task {
     /// Every task.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 13] = [
         Self::Probe,
         Self::Retire,
         Self::Canary,
@@ -40,6 +50,11 @@ impl Task {
         Self::Policies,
         Self::Cleanup,
         Self::Rules,
+        Self::Services,
+        Self::PodServices,
+        Self::Replacement,
+        Self::Proxy,
+        Self::Unproxy,
     ];
 
     /// Its name, as in labels and names of pods.
@@ -53,6 +68,11 @@ impl Task {
             Self::Policies => "policies",
             Self::Cleanup => "cleanup",
             Self::Rules => "rules",
+            Self::Services => "services",
+            Self::PodServices => "pod-services",
+            Self::Replacement => "replacement",
+            Self::Proxy => "proxy",
+            Self::Unproxy => "unproxy",
         }
     }
 
@@ -67,6 +87,10 @@ impl Task {
             Self::Policies => include_str!("../../scripts/policies.sh"),
             Self::Cleanup => include_str!("../../scripts/cleanup.sh"),
             Self::Rules => include_str!("../../scripts/rules.sh"),
+            Self::Services | Self::PodServices => include_str!("../../scripts/services.sh"),
+            Self::Replacement => include_str!("../../scripts/replacement.sh"),
+            Self::Proxy => include_str!("../../scripts/proxy.sh"),
+            Self::Unproxy => include_str!("../../scripts/unproxy.sh"),
         }
     }
 
@@ -75,7 +99,8 @@ impl Task {
         match self {
             Self::Probe | Self::Retire => 60,
             Self::Canary => 200,
-            Self::Observe | Self::Cleanup | Self::Endpoints | Self::Rules => 120,
+            Self::Observe | Self::Cleanup | Self::Endpoints | Self::Rules | Self::Replacement | Self::Proxy => 120,
+            Self::Services | Self::PodServices | Self::Unproxy => 150,
             Self::Policies => 180,
         }
     }
@@ -110,15 +135,24 @@ pub fn pod_name(task: Task, node: &str, run: &str) -> String {
     format!("ovncilium-{}-{}", task.name(), Digest::of(format!("{node}\n{run}")).short())
 }
 
+/// Words of `env` that say how the pod is made, and are not given to the script: the image instead of Kube-OVN's; image, command (a list
+/// as JSON) and pull secrets (the same) of what an [`Task::Unproxy`] runs.
+const OF_THE_POD: [&str; 4] = ["IMAGE", "CLEANUP_IMAGE", "CLEANUP_COMMAND", "CLEANUP_SECRETS"];
+
 /// A task pod, ready to be created. `IMAGE` in `env` replaces the image and is not given to the script.
 pub fn pod_manifest(task: Task, node: &str, run: &str, settings: &TaskSettings, env: &[(&str, &str)]) -> Value {
-    let on_host = task != Task::Canary;
-    let image = env.iter().find(|(name, _)| *name == "IMAGE").map_or(settings.image.as_str(), |(_, image)| image);
+    let on_host = !matches!(task, Task::Canary | Task::PodServices);
+    let said = |wanted: &str| env.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
+    let image = said("IMAGE").unwrap_or(settings.image.as_str());
     let mut variables: Vec<Value> = env
         .iter()
-        .filter(|(name, _)| *name != "IMAGE")
+        .filter(|(name, _)| !OF_THE_POD.contains(name))
         .map(|(name, value)| json!({ "name": name, "value": value }))
         .collect();
+    if task == Task::Unproxy {
+        variables.push(json!({ "name": "WORK", "value": "/work" }));
+        variables.push(json!({ "name": "STAGE", "value": "after" }));
+    }
     if matches!(task, Task::Probe | Task::Retire | Task::Cleanup) {
         variables.push(json!({ "name": "CONF_DIR", "value": CONF_MOUNT }));
     }
@@ -137,8 +171,11 @@ pub fn pod_manifest(task: Task, node: &str, run: &str, settings: &TaskSettings, 
         container["readinessProbe"] =
             json!({ "exec": { "command": ["test", "-f", "/tmp/ready"] }, "periodSeconds": 1 });
     }
-    let secrets: Vec<Value> = settings.image_pull_secrets.iter().map(|name| json!({ "name": name })).collect();
-    json!({
+    let listed = |words: &str| said(words).and_then(|text| serde_json::from_str::<Vec<String>>(text).ok());
+    let more = listed("CLEANUP_SECRETS").unwrap_or_default();
+    let secrets: Vec<Value> =
+        settings.image_pull_secrets.iter().chain(&more).map(|name| json!({ "name": name })).collect();
+    let mut pod = json!({
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
@@ -157,10 +194,35 @@ pub fn pod_manifest(task: Task, node: &str, run: &str, settings: &TaskSettings, 
             "enableServiceLinks": false,
             "tolerations": [{ "operator": "Exists" }],
             "imagePullSecrets": secrets,
-            "containers": [container],
+            "containers": [container.clone()],
             "volumes": volumes,
         },
-    })
+    });
+    if task == Task::Unproxy {
+        let command = listed("CLEANUP_COMMAND").unwrap_or_default();
+        pod["spec"]["initContainers"] = around_cleanup(&container, said("CLEANUP_IMAGE").unwrap_or_default(), &command);
+    }
+    pod
+}
+
+/// What runs before the script tells what has changed: the same script, which keeps what it sees, and kube-proxy's own cleanup. That gets no
+/// modules of the kernel: without them it leaves IPVS alone, whose services would be those of others.
+fn around_cleanup(container: &Value, image: &str, command: &[String]) -> Value {
+    let mut before = container.clone();
+    before["name"] = json!("before");
+    if let Some(variables) = before["env"].as_array_mut() {
+        variables.retain(|variable| variable["name"] != "STAGE");
+        variables.push(json!({ "name": "STAGE", "value": "before" }));
+    }
+    json!([before, {
+        "name": "cleanup",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": command,
+        "volumeMounts": [{ "name": "xtables-lock", "mountPath": "/run/xtables.lock", "readOnly": false }],
+        "securityContext": { "runAsUser": 0, "privileged": true, "seLinuxOptions": { "type": "spc_t" } },
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }])
 }
 
 /// Volumes with their mounts. What must be there is not made: a pod that waits for it tells more than an empty directory.
@@ -171,6 +233,7 @@ fn volumes(task: Task, settings: &TaskSettings) -> Vec<(Value, Value)> {
             json!({ "name": name, "mountPath": mount, "readOnly": read_only }),
         )
     };
+    let lock = || host("xtables-lock", "/run/xtables.lock", "FileOrCreate", "/run/xtables.lock", false);
     let conf = |read_only| host("cni-conf", &settings.conf_dir, "Directory", CONF_MOUNT, read_only);
     match task {
         Task::Probe => vec![conf(true)],
@@ -180,10 +243,14 @@ fn volumes(task: Task, settings: &TaskSettings) -> Vec<(Value, Value)> {
             json!({ "name": "tls", "secret": { "secretName": "kube-ovn-tls", "optional": true } }),
             json!({ "name": "tls", "mountPath": "/var/run/tls", "readOnly": true }),
         )],
-        Task::Observe | Task::Endpoints => {
+        Task::Services | Task::PodServices => Vec::new(),
+        Task::Observe | Task::Endpoints | Task::Replacement => {
             vec![host("cilium-run", "/var/run/cilium", "Directory", "/var/run/cilium", true)]
         }
-        Task::Rules => vec![host("xtables-lock", "/run/xtables.lock", "FileOrCreate", "/run/xtables.lock", false)],
+        Task::Rules | Task::Proxy => vec![lock()],
+        Task::Unproxy => {
+            vec![lock(), (json!({ "name": "work", "emptyDir": {} }), json!({ "name": "work", "mountPath": "/work" }))]
+        }
         Task::Cleanup => {
             // As the chart's own init container has them; cgroups are mounted below the second one.
             let (run, mut run_mount) =
@@ -198,7 +265,13 @@ fn volumes(task: Task, settings: &TaskSettings) -> Vec<(Value, Value)> {
 fn security(task: Task) -> Value {
     let selinux = json!({ "type": "spc_t" });
     match task {
-        Task::Probe | Task::Retire | Task::Observe | Task::Endpoints | Task::Policies => json!({
+        Task::Probe
+        | Task::Retire
+        | Task::Observe
+        | Task::Endpoints
+        | Task::Policies
+        | Task::Services
+        | Task::Replacement => json!({
             "runAsUser": 0,
             "runAsGroup": 0,
             "privileged": false,
@@ -207,7 +280,7 @@ fn security(task: Task) -> Value {
             "capabilities": { "drop": ["ALL"] },
             "seLinuxOptions": selinux,
         }),
-        Task::Canary => json!({
+        Task::Canary | Task::PodServices => json!({
             "runAsUser": 65534,
             "runAsGroup": 65534,
             "privileged": false,
@@ -215,7 +288,7 @@ fn security(task: Task) -> Value {
             "readOnlyRootFilesystem": true,
             "capabilities": { "drop": ["ALL"] },
         }),
-        Task::Rules => json!({
+        Task::Rules | Task::Proxy | Task::Unproxy => json!({
             "runAsUser": 0,
             "runAsGroup": 0,
             "privileged": false,
@@ -275,6 +348,33 @@ mod tests {
         assert_eq!(pod["spec"]["volumes"], json!([{ "name": "tmp", "emptyDir": {} }]));
         assert_eq!(pod["spec"]["containers"][0]["env"], json!([{ "name": "PEER", "value": "10.0.0.1/53" }]));
         assert!(pod["spec"]["containers"][0]["readinessProbe"].is_object());
+    }
+
+    #[test]
+    fn kube_proxys_cleanup_runs_in_its_own_image_between_two_looks() {
+        let env = [
+            ("CLEANUP_IMAGE", "registry.k8s.io/kube-proxy:v1.34.4"),
+            ("CLEANUP_COMMAND", r#"["/usr/local/bin/kube-proxy","--cleanup"]"#),
+            ("CLEANUP_SECRETS", r#"["other"]"#),
+        ];
+        let pod = pod_manifest(Task::Unproxy, "worker-1", "0123456789ab", &settings(), &env);
+        let stage = |container: &Value| {
+            let variables = container["env"].as_array().unwrap();
+            variables.iter().find(|one| one["name"] == "STAGE").unwrap()["value"].as_str().unwrap().to_owned()
+        };
+        let first = pod["spec"]["initContainers"].as_array().unwrap();
+        assert_eq!(
+            (first.len(), stage(&first[0]), stage(&pod["spec"]["containers"][0])),
+            (2, "before".into(), "after".into())
+        );
+        assert_eq!(first[1]["image"], "registry.k8s.io/kube-proxy:v1.34.4");
+        assert_eq!(first[1]["command"], json!(["/usr/local/bin/kube-proxy", "--cleanup"]));
+        assert_eq!(first[0]["securityContext"]["privileged"], false);
+        assert_eq!(pod["spec"]["imagePullSecrets"], json!([{ "name": "pull" }, { "name": "other" }]));
+        let names =
+            |list: &Value| list.as_array().unwrap().iter().map(|one| one["name"].to_string()).collect::<String>();
+        assert!(!names(&pod["spec"]["containers"][0]["env"]).contains("CLEANUP"));
+        assert!(!names(&pod["spec"]["volumes"]).contains("modules"), "IPVS is left alone");
     }
 
     #[test]

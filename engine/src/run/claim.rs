@@ -144,6 +144,16 @@ fn remove_old_tasks(world: World<'_>, namespace: &str, ledger: &mut Ledger<'_>) 
     Ok(())
 }
 
+/// Whether a run may begin while another one is in the middle: a way back, from what that one was at.
+fn may_follow(kind: Kind, unfinished: Kind) -> bool {
+    match kind {
+        Kind::Migrate | Kind::ReplaceKubeProxy => false,
+        // Before kube-proxy is back there is no way back further.
+        Kind::Rollback => matches!(unfinished, Kind::Migrate | Kind::Rollback),
+        Kind::RestoreKubeProxy => matches!(unfinished, Kind::ReplaceKubeProxy | Kind::RestoreKubeProxy),
+    }
+}
+
 fn open<'a>(world: World<'a>, store: Store<'a>, claim: &Claim<'_>) -> Result<Ledger<'a>, ClaimError> {
     let found = store.load()?;
     let now = world.clock.now();
@@ -151,7 +161,7 @@ fn open<'a>(world: World<'a>, store: Store<'a>, claim: &Claim<'_>) -> Result<Led
         (Claim::Resume, Some(loaded)) if loaded.journal.header.state != State::Done => loaded,
         (Claim::Resume, _) => return Err(ClaimError::NothingRecorded),
         (Claim::Begin { plan, .. }, Some(loaded))
-            if plan.kind == Kind::Migrate && loaded.journal.header.state != State::Done =>
+            if loaded.journal.header.state != State::Done && !may_follow(plan.kind, loaded.journal.header.kind) =>
         {
             return Err(ClaimError::Unfinished { run: loaded.journal.header.run.to_string() });
         }

@@ -265,7 +265,7 @@ impl Run<'_> {
     /// The end: a migration keeps its journal, which a rollback needs; a rollback leaves nothing.
     fn close(&mut self) -> Result<(), RunError> {
         self.note(State::Done, "")?;
-        let keep = (self.ledger.plan().kind == Kind::Migrate).then(|| self.ledger.head().clone());
+        let keep = (self.ledger.plan().kind != Kind::Rollback).then(|| self.ledger.head().clone());
         self.store.clean(keep.as_ref())?;
         Ok(())
     }

@@ -11,7 +11,7 @@ use ovncilium_core::selector;
 use serde_json::{Value, json};
 
 use super::flags::{Place, settled};
-use super::support::asking::{Asked, ask_again, asked, last_reason, stop_asking};
+use super::support::asking::{Asked, ask_again, asked, in_parts, last_reason, stop_asking};
 use super::support::{condition, is_leaving, key, some, text};
 use super::{Cx, Look, StepError, Work};
 use crate::node_task::{self, Answer, Task};
@@ -21,8 +21,6 @@ use crate::world::Filter;
 const CHASSIS: &str = "ovn.kubernetes.io/chassis";
 /// Annotation of policies with the networks they are for (Kube-OVN 1.16).
 const NETWORKS: &str = "ovn.kubernetes.io/network_policy_for";
-/// Bytes of one environment variable; Linux allows 128 KiB.
-const VARIABLE: usize = 100_000;
 
 /// Runs in Kube-OVN's own image, on a node where its controller runs.
 pub(super) struct AwaitOvnPolicy;
@@ -166,24 +164,6 @@ fn ovn_name(policy: &Value) -> String {
     format!("{prefix}{name}.{}", text(policy, "/metadata/namespace")).replace('-', ".")
 }
 
-/// Variables `NAME_0`, `NAME_1`, … with the list in parts that fit.
-fn in_parts<'a>(name: &str, words: impl Iterator<Item = &'a String>) -> Vec<(String, String)> {
-    let mut parts = vec![String::new()];
-    for word in words {
-        let full = parts.last().is_none_or(|part| part.len() + word.len() >= VARIABLE);
-        if full {
-            parts.push(String::new());
-        }
-        if let Some(part) = parts.last_mut() {
-            if !part.is_empty() {
-                part.push(',');
-            }
-            part.push_str(word);
-        }
-    }
-    parts.into_iter().enumerate().map(|(index, part)| (format!("{name}_{index}"), part)).collect()
-}
-
 /// A node with a ready pod of kube-ovn-controller: it reaches the databases.
 fn controllers_node(cx: &Cx<'_>) -> Result<Option<String>, StepError> {
     let settings = cx.settings();
@@ -268,7 +248,7 @@ mod tests {
     fn a_long_list_goes_in_several_variables_and_is_whole() {
         let wanted: Vec<String> = (0..9_000).map(|n| format!("namespace-{n}/policy-{n} to-lport")).collect();
         let parts = in_parts("WANTED", wanted.iter());
-        assert!(parts.len() > 2 && parts.iter().all(|(_, part)| part.len() < VARIABLE), "{}", parts.len());
+        assert!(parts.len() > 2 && parts.iter().all(|(_, part)| part.len() < 100_000), "{}", parts.len());
         assert_eq!(parts[1].0, "WANTED_1");
         let again: Vec<&str> = parts.iter().flat_map(|(_, part)| part.split(',')).collect();
         assert_eq!(again, wanted);

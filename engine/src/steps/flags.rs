@@ -142,7 +142,7 @@ pub(super) fn settled(cx: &Cx<'_>, place: &Place, flags: &BTreeMap<String, Strin
         Kind::Migrate => {
             format!("kube-ovn-controller runs with them; {}", cx.settings().driver.lasting(flags))
         }
-        Kind::Rollback => "kube-ovn-controller runs with them".to_owned(),
+        _ => "kube-ovn-controller runs with them".to_owned(),
     }))
 }
 

@@ -47,8 +47,10 @@ impl Work for LabelNode<'_> {
         let reference = Resource::NODES.named("", cx.node_name()?);
         let Some(node) = cx.world.cluster.get(&reference)? else { return Ok(()) };
         let uid = match cx.plan.kind {
-            Kind::Migrate => cx.node.map(|node| node.uid.clone()),
-            Kind::Rollback => node.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned),
+            Kind::Migrate | Kind::ReplaceKubeProxy => cx.node.map(|node| node.uid.clone()),
+            Kind::Rollback | Kind::RestoreKubeProxy => {
+                node.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned)
+            }
         };
         let mut patch = vec![json!({ "op": "test", "path": "/metadata/uid", "value": uid })];
         if node.pointer("/metadata/labels").is_none() {

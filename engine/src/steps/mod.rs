@@ -8,14 +8,21 @@ mod await_agent;
 mod await_coverage;
 mod await_enforcement;
 mod await_flags;
+mod await_kube_proxy;
 mod await_no_agent;
+mod await_no_kube_proxy;
 mod await_ovn_policy;
+mod await_replacement;
 mod canary;
 mod clean_datapath;
+mod clean_kube_proxy;
 mod clean_rules;
 pub(crate) mod flags;
 mod label_node;
+mod limit_kube_proxy;
+mod probe_services;
 mod prove_conf;
+mod prove_kube_proxy;
 mod recycle;
 mod remove_crds;
 mod remove_node_config;
@@ -35,7 +42,7 @@ mod verify;
 use ovncilium_core::ids::RunId;
 use ovncilium_core::journal::{Entry, Record};
 use ovncilium_core::plan::flags::apply;
-use ovncilium_core::plan::{Action, Guard, Kind, Plan, PlannedNode, Resource, Settings, Step};
+use ovncilium_core::plan::{Action, Guard, Plan, PlannedNode, Resource, Settings, Step};
 use serde_json::Value;
 
 use crate::lock::LockError;
@@ -192,6 +199,13 @@ pub fn work(action: &Action) -> Box<dyn Work + '_> {
         Action::CleanDatapath => Box::new(clean_datapath::CleanDatapath),
         Action::CleanRules => Box::new(clean_rules::CleanRules),
         Action::RemoveCrds => Box::new(remove_crds::RemoveCrds),
+        Action::ProbeServices { moment } => Box::new(probe_services::ProbeServices(*moment)),
+        Action::ProveKubeProxy => Box::new(prove_kube_proxy::ProveKubeProxy),
+        Action::AwaitReplacement => Box::new(await_replacement::AwaitReplacement),
+        Action::LimitKubeProxy { limited } => Box::new(limit_kube_proxy::LimitKubeProxy(*limited)),
+        Action::AwaitKubeProxy => Box::new(await_kube_proxy::AwaitKubeProxy),
+        Action::AwaitNoKubeProxy => Box::new(await_no_kube_proxy::AwaitNoKubeProxy),
+        Action::CleanKubeProxy => Box::new(clean_kube_proxy::CleanKubeProxy),
         Action::Verify { chain } => Box::new(verify::Verify(*chain)),
     }
 }
@@ -210,7 +224,7 @@ pub fn guard(cx: &Cx<'_>) -> Result<Result<(), String>, StepError> {
             Ok(match found {
                 Some(found) if found == uid => Ok(()),
                 // The way back is for whatever bears the name: the disk may be the same, with our file on it.
-                Some(_) if cx.plan.kind == Kind::Rollback => Ok(()),
+                Some(_) if cx.plan.kind.goes_back() => Ok(()),
                 Some(_) => Err(format!("node {name} was made again since the plan was made")),
                 None => Err(format!("node {name} does not exist any more")),
             })

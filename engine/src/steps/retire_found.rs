@@ -56,7 +56,7 @@ impl Work for RetireFound {
         let without = without(dir, conf);
         let fits = without.effective().is_some_and(|file| match cx.plan.kind {
             Kind::Migrate => is_chained(file, settings),
-            Kind::Rollback => file.is_plain(),
+            _ => file.is_plain(),
         });
         if !fits {
             return Ok(Look::Blocked(format!("node {node} would load {} without {conf}", describe(&without))));

@@ -41,11 +41,12 @@ pub fn run(args: &Migrate, connection: &Connection) -> Result<ExitCode, Failure>
         && loaded.journal.header.state != State::Done
     {
         trustworthy(&loaded.plan, &namespace, &facts)?;
-        if loaded.journal.header.kind == Kind::Rollback {
+        let kind = loaded.journal.header.kind;
+        if kind != Kind::Migrate {
             return Err(Failure::new(
                 ExitCode::Paused,
-                "a rollback is recorded and not finished",
-                NextStep::Command("kubectl ovncilium rollback".to_owned()),
+                format!("a {} is recorded and not finished", kind.noun()),
+                NextStep::Command(format!("kubectl ovncilium {}", kind.command())),
             ));
         }
         return resume(args, &access, &cluster, &namespace, loaded.plan, &loaded.journal.header);
@@ -184,7 +185,7 @@ pub fn trustworthy(plan: &Plan, namespace: &str, facts: &Facts) -> Result<(), Fa
                 "go on with ovncilium {}, or go back with this one: `kubectl ovncilium rollback`",
                 plan.written_by
             ),
-            Kind::Rollback => format!("go on with ovncilium {}: `kubectl ovncilium rollback`", plan.written_by),
+            kind => format!("go on with ovncilium {}: `kubectl ovncilium {}`", plan.written_by, kind.command()),
         }),
     ))
 }

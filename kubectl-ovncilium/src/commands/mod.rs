@@ -7,6 +7,7 @@ mod migrate;
 mod plan;
 mod post_render;
 mod rehearse;
+mod replace_kube_proxy;
 mod rollback;
 mod snapshot;
 mod status;
@@ -37,6 +38,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Migrate(args) => migrate::run(args, connection),
         Command::Status(args) => status::run(args, connection),
         Command::Verify(args) => verify::run(args, connection),
+        Command::ReplaceKubeProxy(args) => replace_kube_proxy::run(args, connection),
         Command::Rollback(args) => rollback::run(args, connection),
         Command::PostRender(args) => Ok(post_render::run(args, connection)),
         Command::Values(args) => values::run(args, connection),

@@ -34,10 +34,14 @@ pub fn run(args: &Rollback, connection: &Connection) -> Result<ExitCode, Failure
             NextStep::Command("kubectl ovncilium status".to_owned()),
         ));
     };
+    must_have_kube_proxy(&loaded)?;
     match loaded.plan.kind {
-        // Of another version's migration only the settings are taken: its order is nobody's any more.
-        Kind::Migrate if !is_of_this_version(&loaded.plan) => is_of(&loaded.plan, &namespace, &facts)?,
-        Kind::Migrate | Kind::Rollback => trustworthy(&loaded.plan, &namespace, &facts)?,
+        // Of another version's migration only the settings are taken: its order is nobody's any more. The same of a finished way back
+        // of kube-proxy.
+        Kind::Migrate | Kind::RestoreKubeProxy if !is_of_this_version(&loaded.plan) => {
+            is_of(&loaded.plan, &namespace, &facts)?;
+        }
+        _ => trustworthy(&loaded.plan, &namespace, &facts)?,
     }
     let store = Store::new(&cluster, &namespace);
     let header = loaded.journal.header.clone();
@@ -60,6 +64,22 @@ pub fn run(args: &Rollback, connection: &Connection) -> Result<ExitCode, Failure
     carry_out(&cluster, &*charts, &plan, &Claim::Begin { plan: &plan, attachments: &attachments })
 }
 
+/// Nothing of Cilium goes while it serves Services instead of kube-proxy, or may do so on some node.
+fn must_have_kube_proxy(loaded: &Loaded) -> Result<(), Failure> {
+    let header = &loaded.journal.header;
+    let what = match (header.kind, header.state) {
+        (Kind::ReplaceKubeProxy, State::Done) => "Cilium serves Services instead of kube-proxy",
+        (Kind::ReplaceKubeProxy, _) => "kube-proxy is being replaced",
+        (Kind::RestoreKubeProxy, State::Running | State::Paused) => "kube-proxy is not wholly back yet",
+        _ => return Ok(()),
+    };
+    Err(Failure::new(
+        ExitCode::Paused,
+        format!("{what}: without Cilium nobody would serve them; nothing was changed"),
+        NextStep::Command("kubectl ovncilium replace-kube-proxy --back".to_owned()),
+    ))
+}
+
 fn make(
     access: &Access,
     cluster: &KubeCluster,
@@ -72,7 +92,9 @@ fn make(
     kube_ovn_release::read_into(&mut facts, cluster, charts);
     migrate::check_permissions(&facts)?;
     let modules = loaded.plan.modules.clone();
-    if settings.adopted.is_some() && !loaded.journal.has_changed(&loaded.plan) {
+    // A run of kube-proxy follows a migration that is done.
+    let migrates = loaded.plan.kind == Kind::Migrate;
+    if settings.adopted.is_some() && migrates && !loaded.journal.has_changed(&loaded.plan) {
         return Ok(rollback::forget(&facts, settings, modules, Timestamp::now()));
     }
     let own_values =

@@ -30,6 +30,7 @@ pub fn run(args: &Values, connection: &Connection) -> Result<ExitCode, Failure> 
             cluster_pool: args.chart.cluster_pool.clone(),
             uplinks: args.uplink.clone(),
             api_server: args.api_server.clone(),
+            replace_kube_proxy: args.replace_kube_proxy,
         },
         conflist: args.conflist.as_deref().map(files::read_text).transpose()?,
     };

@@ -129,6 +129,7 @@ fn advance(pass: &mut Pass<'_>, node_name: &str, pod: &Value, memory: &mut Memor
     }
     let Some(agent) = &pass.nodes.node(node_name).agent else { return };
     let (failed, since) = (agent.failure.is_some(), agent.since);
+    let replaces = agent.settings.get("kube-proxy-replacement").is_some_and(|value| value == "true");
     let serving = pass.due(since, SERVES_AFTER);
     let ready_after = pass.jitter.millis(&format!("agent/{}", objects::uid(pod)), 3_000, 4_700);
     let ready = pass.due(since, ready_after) && serving && !failed;
@@ -140,6 +141,7 @@ fn advance(pass: &mut Pass<'_>, node_name: &str, pod: &Value, memory: &mut Memor
     if serving {
         node.devices.extend(["cilium_host".to_owned(), "cilium_net".to_owned()]);
         node.cilium_rules = true;
+        node.replaces = replaces;
     }
 }
 

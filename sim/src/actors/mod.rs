@@ -11,6 +11,7 @@ pub mod cilium_crds;
 pub mod cilium_operator;
 pub mod kube_ovn_cni;
 pub mod kube_ovn_controller;
+pub mod kube_proxy;
 pub mod kubelet;
 pub mod node_fs;
 pub mod pretend_node;
@@ -151,6 +152,7 @@ impl Actors {
             Box::new(cilium_operator::CiliumOperator::default()),
             Box::new(cilium_agent::CiliumAgents::default()),
             Box::new(kubelet::Kubelets::new(heartbeats)),
+            Box::new(kube_proxy::KubeProxies),
         ]
     }
 

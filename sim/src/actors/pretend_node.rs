@@ -76,6 +76,16 @@ pub struct PretendNode {
     pub fs: NodeFs,
     /// Cilium's firewall and routing rules are on it.
     pub cilium_rules: bool,
+    /// kube-proxy runs on it.
+    pub kube_proxy: bool,
+    /// kube-proxy's rules are on it.
+    pub proxy_rules: bool,
+    /// Cilium's programs serve Services on it, whoever runs: they do what the agent that made them was told.
+    pub replaces: bool,
+    /// Somebody has served Services on it at some time.
+    pub was_served: bool,
+    /// Services of IPVS that are not kube-proxy's.
+    pub ipvs: usize,
     /// What Cilium would drop here if it enforced, as `observe.sh` tells it, reserved identities first.
     pub would_drop: Vec<String>,
     /// kube-ovn-cni answers its plugin.
@@ -94,6 +104,8 @@ pub struct PretendNodes {
     pub ovn: Ovn,
     /// Every moment at which neither OVN nor Cilium enforced policy on a pod, as `time namespace/name`.
     pub unprotected: Vec<String>,
+    /// Every moment at which neither kube-proxy nor Cilium served Services on a node that had been served, as `time node`.
+    pub unserved: Vec<String>,
 }
 
 impl PretendNodes {

@@ -59,6 +59,18 @@ pub fn run(pass: &mut Pass<'_>, node: &str, pod: &Value) -> Outcome {
         Some("observe") => observe(pass.nodes.node(node)),
         Some("endpoints") => endpoints(pass.nodes.node(node)),
         Some("policies") => policies(pass, pod),
+        Some("services") => services(pod, is_served(pass, node)),
+        Some("pod-services") => {
+            let sandbox = pass.nodes.get(node).and_then(|node| node.sandboxes.get(objects::uid(pod)));
+            let chained = sandbox.is_some_and(|sandbox| sandbox.chained);
+            services(pod, chained || pass.nodes.ovn.load_balancer || is_served(pass, node))
+        }
+        Some("replacement") => replacement(pass.nodes.node(node), pod),
+        Some("proxy") => proxy(pass.nodes.node(node), pod),
+        Some("unproxy") => {
+            pass.nodes.node(node).proxy_rules = false;
+            Outcome::succeeded("left 0\n".to_owned())
+        }
         Some("rules") => {
             pass.nodes.node(node).cilium_rules = false;
             Outcome::succeeded("cleaned\n".to_owned())
@@ -137,6 +149,46 @@ fn canary(pass: &Pass<'_>, node: &str, pod: &Value) -> Outcome {
     Outcome { exit_code: i32::from(checks.iter().any(|(_, ok)| !ok)), message }
 }
 
+/// Whether whoever asks from the node itself is answered.
+fn is_served(pass: &Pass<'_>, node: &str) -> bool {
+    pass.nodes.get(node).is_some_and(|node| node.proxy_rules || node.replaces)
+}
+
+/// `services.sh`: everybody answers, or nobody.
+fn services(pod: &Value, served: bool) -> Outcome {
+    let targets = listed(pod, "TARGETS");
+    let mut answer = format!("asked {}\n", targets.len());
+    for target in targets.iter().filter(|_| !served) {
+        let _ = writeln!(answer, "silent {target}");
+    }
+    Outcome::succeeded(answer)
+}
+
+/// `replacement.sh`: what the agent says of itself.
+fn replacement(node: &PretendNode, pod: &Value) -> Outcome {
+    let Some(agent) = node.agent.as_ref().filter(|agent| agent.serving) else {
+        return Outcome::failed(
+            "cilium-dbg ended with 1: dial unix /var/run/cilium/cilium.sock: connect: no such file or directory",
+        );
+    };
+    let on = agent.settings.get("kube-proxy-replacement").is_some_and(|value| value == "true");
+    let mode = if on { "True" } else { "False" };
+    Outcome::succeeded(format!("mode {mode}\nfrontends {}\n", listed(pod, "WANTED").len()))
+}
+
+/// `proxy.sh`: rules for all, or for none.
+fn proxy(node: &PretendNode, pod: &Value) -> Outcome {
+    let wanted = listed(pod, "WANTED");
+    let mut answer = format!("rules {}\n", wanted.len());
+    if node.ipvs > 0 {
+        let _ = writeln!(answer, "foreign {}", node.ipvs);
+    }
+    for frontend in wanted.iter().filter(|_| !node.proxy_rules) {
+        let _ = writeln!(answer, "lacking {frontend}");
+    }
+    Outcome::succeeded(answer)
+}
+
 /// `observe.sh`: what the agent's Hubble remembers, which is gone with the agent.
 fn observe(node: &PretendNode) -> Outcome {
     if node.agent.is_none() {
@@ -202,6 +254,7 @@ fn cleanup(node: &mut PretendNode, files: &[&str]) -> Outcome {
     for file in files.iter().filter(|file| !file.is_empty()) {
         node.fs.remove(&format!("{file}.ovncilium-retired"));
     }
+    node.replaces = false;
     Outcome::succeeded("cleaned\n".to_owned())
 }
 

@@ -1,6 +1,6 @@
 //! Who watches over the promises while a run lasts: nobody's actor, only a witness.
 //!
-//! Writes down every pod that a NetworkPolicy selects and on which, at the end of a round, neither OVN nor Cilium enforced it.
+//! Writes down every node on which nobody serves Services any more, neither kube-proxy nor Cilium, and every pod that a NetworkPolicy selects and on which, at the end of a round, neither OVN nor Cilium enforced it.
 
 use ovncilium_core::plan::Resource;
 
@@ -13,6 +13,7 @@ pub struct Witness;
 
 impl Actor for Witness {
     fn tick(&mut self, pass: &mut Pass<'_>) {
+        unserved(pass);
         if pass.nodes.ovn.network_policy && pass.nodes.ovn.behind.is_empty() {
             return;
         }
@@ -31,4 +32,18 @@ impl Actor for Witness {
         }
         pass.nodes.unprotected.extend(seen);
     }
+}
+
+/// Nodes that were served once and are not now. Rules without the kube-proxy that keeps them do not count.
+fn unserved(pass: &mut Pass<'_>) {
+    let now = pass.now;
+    let mut seen = Vec::new();
+    for (name, node) in pass.nodes.iter_mut() {
+        let served = node.kube_proxy && node.proxy_rules || node.replaces;
+        if node.was_served && !served {
+            seen.push(format!("{now} {name}"));
+        }
+        node.was_served |= served;
+    }
+    pass.nodes.unserved.extend(seen);
 }

@@ -33,11 +33,16 @@ fn system() -> Vec<Value> {
             "subsets": [{ "addresses": [{ "ip": "192.168.10.11" }], "ports": [{ "name": "https", "port": 6443 }] }] }),
         service("kube-system", "kube-dns", &dns),
         map("coredns", "Corefile", ".:53 {\n    kubernetes cluster.local\n    forward . /etc/resolv.conf\n}\n"),
-        map(
-            "kube-proxy",
-            "config.conf",
-            "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: \"iptables\"\n",
-        ),
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "namespace": "kube-system", "name": "kube-proxy" },
+            "data": {
+                "config.conf": "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: \"iptables\"\n\
+                    clientConnection: {kubeconfig: /var/lib/kube-proxy/kubeconfig.conf}\n",
+                "kubeconfig.conf": "apiVersion: v1\nkind: Config\nclusters:\n- name: default\n  \
+                    cluster: {server: \"https://192.168.10.11:6443\"}\ncontexts:\n- name: default\n  \
+                    context: {cluster: default, user: default}\ncurrent-context: default\n",
+            },
+        }),
         json!({
             "apiVersion": "apps/v1",
             "kind": "DaemonSet",
@@ -49,7 +54,8 @@ fn system() -> Vec<Value> {
                     "metadata": { "labels": { "k8s-app": "kube-proxy" } },
                     "spec": {
                         "containers": [{ "name": "kube-proxy", "image": "registry.k8s.io/kube-proxy:v1.34.4",
-                            "command": ["/usr/local/bin/kube-proxy", "--config=/var/lib/kube-proxy/config.conf"] }],
+                            "command": ["/usr/local/bin/kube-proxy", "--config=/var/lib/kube-proxy/config.conf"],
+                            "volumeMounts": [{ "name": "kube-proxy", "mountPath": "/var/lib/kube-proxy" }] }],
                         "hostNetwork": true,
                         "nodeSelector": { "kubernetes.io/os": "linux" },
                         "tolerations": [{ "operator": "Exists" }],

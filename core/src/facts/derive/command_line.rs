@@ -41,6 +41,11 @@ impl<'o> CommandLine<'o> {
         self.command.iter().chain(&self.args).copied()
     }
 
+    /// The words that start the program, without flags and what follows them.
+    pub(super) fn program(&self) -> Vec<String> {
+        self.words().take_while(|word| !word.starts_with('-')).map(str::to_owned).collect()
+    }
+
     /// Whether one of `programs` (file names) is run. Flags and what follows them are no programs.
     pub(super) fn runs(&self, programs: &[&str]) -> Runs {
         let is_program = |word: &str| word.rsplit('/').next().is_some_and(|file| programs.contains(&file));

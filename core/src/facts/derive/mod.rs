@@ -8,6 +8,7 @@ mod cilium;
 mod command_line;
 mod image;
 mod kube_ovn;
+mod kube_proxy;
 mod multus;
 mod networks;
 mod nodes;
@@ -16,6 +17,7 @@ mod owner;
 mod services;
 mod workloads;
 
+pub use kube_proxy::{kube_proxy, kube_proxy_config};
 pub(in crate::facts) use workloads::unmanaged_but;
 
 #[cfg(test)]

@@ -75,11 +75,7 @@ pub(super) fn kube_proxy(set: &Value) -> Option<(&Value, &Value)> {
 
 /// kube-proxy as static pods (RKE2 and others): one provider for all of them.
 fn static_kube_proxies(inventory: &Inventory) -> Result<Option<Provider>, String> {
-    let runs = |pod: &&Value| {
-        controller(pod).is_some_and(|(kind, _)| kind == "Node")
-            && list(pod, "/spec/containers").iter().any(|c| CommandLine::of(c).runs(&["kube-proxy"]) != Runs::No)
-    };
-    let pods = by_name(inventory.all(Resource::PODS)?.iter().filter(runs));
+    let pods = by_name(inventory.all(Resource::PODS)?.iter().filter(|pod| is_static_kube_proxy(pod)));
     let Some(first) = pods.first() else { return Ok(None) };
     Ok(Some(Provider {
         kind: "kube-proxy".to_owned(),
@@ -88,6 +84,12 @@ fn static_kube_proxies(inventory: &Inventory) -> Result<Option<Provider>, String
         ready: count(pods.iter().copied().filter(|pod| condition(pod, "Ready"))),
         mode: String::new(),
     }))
+}
+
+/// Whether a pod is a static one of kube-proxy.
+pub(super) fn is_static_kube_proxy(pod: &Value) -> bool {
+    controller(pod).is_some_and(|(kind, _)| kind == "Node")
+        && list(pod, "/spec/containers").iter().any(|c| CommandLine::of(c).runs(&["kube-proxy"]) != Runs::No)
 }
 
 /// ConfigMap and key that hold kube-proxy's configuration file, when its container mounts one.
@@ -105,11 +107,16 @@ pub(super) fn configuration<'o>(set: &'o Value, proxy: &'o Value) -> Option<(&'o
 
 /// Its mode: flag, file, or the default of Linux; empty when the file cannot be read.
 fn mode(inventory: &Inventory, set: &Value, proxy: &Value) -> String {
+    mode_of(set, proxy, |map| config_map(inventory, namespace(set), map).ok()?)
+}
+
+/// The same; `maps` finds a ConfigMap of its namespace.
+pub(super) fn mode_of<'m>(set: &Value, proxy: &Value, maps: impl Fn(&str) -> Option<&'m Value>) -> String {
     let flags = CommandLine::of(proxy).flags();
     let told = match flags.get("config") {
         // With a file, flags do not count.
         Some(_) => configuration(set, proxy).and_then(|(map, key)| {
-            let map = config_map(inventory, namespace(set), map).ok()??;
+            let map = maps(map)?;
             let stream = Stream::parse(map.get("data")?.get(&key)?.as_str()?.as_bytes()).ok()?;
             Some(text(stream.documents().first()?.objects().first()?.value, "/mode").to_owned())
         }),

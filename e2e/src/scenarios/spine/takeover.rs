@@ -73,7 +73,7 @@ pub(super) fn play(stage: &Stage<'_>, tell: &Teller) {
         let output = call(&["verify", "--nodes", "-o", "json"])?.within(RUN).run()?.ended_with(&[0])?.json()?;
         let held = output["held"].as_array().into_iter().flatten();
         let all = held.filter(|one| one["standing"] == "holds").count();
-        expect(all == 7, || output.to_string())
+        expect(all == 8, || output.to_string())
     });
     tell.run("running_it_again_has_nothing_to_do", || {
         let args = ["migrate", "--yes", "--adopt", "--chart", &chart];

@@ -7,6 +7,11 @@ use super::super::{Cx, StepError};
 use super::is_leaving;
 use crate::node_task::{self, Answer, Task};
 
+/// Why the answer to an earlier process is in vain.
+pub(in crate::steps) const EARLIER: &str = "an earlier process asked";
+/// Bytes of one environment variable; Linux allows 128 KiB.
+const VARIABLE: usize = 100_000;
+
 /// Where a question stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::steps) enum Asked {
@@ -33,7 +38,7 @@ pub(in crate::steps) fn asked(cx: &Cx<'_>, task: Task, node: &str) -> Result<Ask
         return Ok(Asked::Waits);
     }
     if is_of_an_earlier_process(cx) {
-        return Ok(Asked::InVain("an earlier process asked".to_owned()));
+        return Ok(Asked::InVain(EARLIER.to_owned()));
     }
     Ok(match node_task::read_answer(&pod) {
         None => Asked::Waits,
@@ -61,6 +66,24 @@ pub(in crate::steps) fn stop_asking(cx: &Cx<'_>, task: Task, node: &str) -> Resu
     let name = node_task::pod_name(task, node, cx.run.as_str());
     cx.world.cluster.delete(&Resource::PODS.named(&cx.settings().namespace, &name), None)?;
     Ok(())
+}
+
+/// Variables `NAME_0`, `NAME_1`, … with the list in parts that fit.
+pub(in crate::steps) fn in_parts<'a>(name: &str, words: impl Iterator<Item = &'a String>) -> Vec<(String, String)> {
+    let mut parts = vec![String::new()];
+    for word in words {
+        let full = parts.last().is_none_or(|part| part.len() + word.len() >= VARIABLE);
+        if full {
+            parts.push(String::new());
+        }
+        if let Some(part) = parts.last_mut() {
+            if !part.is_empty() {
+                part.push(',');
+            }
+            part.push_str(word);
+        }
+    }
+    parts.into_iter().enumerate().map(|(index, part)| (format!("{name}_{index}"), part)).collect()
 }
 
 fn is_of_an_earlier_process(cx: &Cx<'_>) -> bool {

@@ -1,12 +1,13 @@
 //! What several steps look at: agents, endpoints, pods, task pods.
 
 pub(super) mod asking;
+pub(super) mod services;
 
 use std::collections::BTreeMap;
 
 use ovncilium_core::plan::action::{CHAINED_LABEL, RECYCLE_ANNOTATION, TASK_LABEL};
 use ovncilium_core::plan::fate::{self, Fate};
-use ovncilium_core::plan::{PlannedNode, Resource};
+use ovncilium_core::plan::{KubeProxy, PlannedNode, Resource};
 use serde_json::Value;
 
 use super::{Cx, StepError};
@@ -77,6 +78,26 @@ pub(super) fn agent_image(cx: &Cx<'_>) -> Result<Option<String>, StepError> {
     let agents = Resource::DAEMON_SETS.named(&cx.settings().release_namespace, "cilium");
     let set = cx.world.cluster.get(&agents)?;
     Ok(set.map(|set| text(&set, "/spec/template/spec/containers/0/image").to_owned()))
+}
+
+/// kube-proxy as the plan has it.
+///
+/// # Errors
+/// [`StepError::Plan`] when the plan has none.
+pub(super) fn kube_proxy<'c>(cx: &'c Cx<'_>) -> Result<&'c KubeProxy, StepError> {
+    cx.settings().kube_proxy.as_ref().ok_or_else(|| StepError::Plan("it does not tell what kube-proxy is".to_owned()))
+}
+
+/// Pods of kube-proxy's DaemonSet, of one node or of all.
+pub(super) fn kube_proxy_pods(cx: &Cx<'_>, node: Option<&str>) -> Result<Vec<Value>, StepError> {
+    let proxy = kube_proxy(cx)?;
+    let filter = Filter { namespace: Some(proxy.namespace.clone()), ..node.map_or_else(Filter::all, Filter::on_node) };
+    let mut pods = cx.world.cluster.list(&Resource::PODS, &filter)?;
+    pods.retain(|pod| {
+        let owners = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array).into_iter().flatten();
+        owners.into_iter().any(|owner| text(owner, "/kind") == "DaemonSet" && text(owner, "/name") == proxy.name)
+    });
+    Ok(pods)
 }
 
 /// Addresses of all CiliumEndpoints by `namespace/name`; none when the kind is not served.

@@ -1,0 +1,107 @@
+//! kube-proxy replaced by Cilium, and the way back: a journey of its own, between a migration that is done and its rollback.
+//!
+//! [`found`] is what there is of kube-proxy, [`refusal`] why it is not replaced, [`replace`] and [`restore`] are the two planners, [`rules`]
+//! what each of their plans must keep (ADR 11).
+
+pub mod found;
+pub mod refusal;
+pub mod replace;
+pub mod restore;
+pub(super) mod rules;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use found::{Found, ProxySet};
+pub use refusal::NoReplacement;
+
+/// kube-proxy as its replacement has found it, and whether the release's values replace it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KubeProxy {
+    /// Namespace of its DaemonSet.
+    pub namespace: String,
+    /// Name of its DaemonSet.
+    pub name: String,
+    /// Its image: the one whose rules are on the nodes.
+    pub image: String,
+    /// Pull secrets of its pods.
+    pub image_pull_secrets: Vec<String>,
+    /// The words that start it, without flags.
+    pub program: Vec<String>,
+    /// Where agents find the API server without kube-proxy.
+    pub api_server: ApiServer,
+    /// Whether Cilium serves Services instead of it.
+    pub replaced: bool,
+    /// What the operator's own values said of the keys that a replacement sets; null for nothing.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub own_values: Value,
+}
+
+impl KubeProxy {
+    /// Host and port of the API server, where Cilium replaces kube-proxy.
+    pub fn replaced_by(&self) -> Option<(String, String)> {
+        self.replaced.then(|| (self.api_server.host.clone(), self.api_server.port.to_string()))
+    }
+}
+
+/// Where the API server listens itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiServer {
+    /// Address or name.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+impl ApiServer {
+    /// From the URL of a kubeconfig: `https://192.0.2.10:6443`.
+    pub fn of_url(url: &str) -> Option<Self> {
+        let rest = url.strip_prefix("https://")?;
+        Self::parse(rest.split('/').next().unwrap_or_default(), Some(443))
+    }
+
+    /// From `HOST:PORT`; without a port only where one is assumed.
+    pub fn parse(text: &str, assumed: Option<u16>) -> Option<Self> {
+        let (host, port) = match text.rsplit_once(':') {
+            // What is behind the last colon of a bare IPv6 address is no port.
+            Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, port.parse().ok()?),
+            _ => (text, assumed?),
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        (!host.is_empty()).then(|| Self { host: host.to_owned(), port })
+    }
+}
+
+impl std::fmt::Display for ApiServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_api_server_is_read_from_a_url_and_from_host_and_port() {
+        let shown = |server: Option<ApiServer>| server.map(|server| server.to_string()).unwrap_or_default();
+        for (url, wanted) in [
+            ("https://192.0.2.10:6443", "192.0.2.10:6443"),
+            ("https://api.example.com", "api.example.com:443"),
+            ("https://[2001:db8::1]:6443/x", "[2001:db8::1]:6443"),
+            ("http://192.0.2.10:8080", ""),
+            ("https://:6443", ""),
+        ] {
+            assert_eq!(shown(ApiServer::of_url(url)), wanted, "{url}");
+        }
+        assert_eq!(shown(ApiServer::parse("192.0.2.10:6443", None)), "192.0.2.10:6443");
+        for wrong in ["192.0.2.10", "192.0.2.10:", "192.0.2.10:70000", ":6443"] {
+            assert_eq!(ApiServer::parse(wrong, None), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! The plan that has Cilium serve Services instead of kube-proxy, node by node, with one of them serving at every moment.
+
+use serde_json::Value;
+
+use crate::facts::Facts;
+use crate::facts::kube_ovn::Owner;
+use crate::plan::action::{Chain, KUBE_PROXY_LABEL, Moment};
+use crate::plan::adopt::FoundRelease;
+use crate::plan::build::{cluster_stage, labels, node_stage, phase, step};
+use crate::plan::drift::{self, Standing};
+use crate::plan::migrate::{PLAN_HOURS, cluster_uid, named};
+use crate::plan::waves::{by_wave, waves};
+use crate::plan::{
+    Action, Kind, ModulePin, ObjectRef, Phase, Plan, PlannedNode, ReleaseStage, SCHEMA, Settings, writes,
+};
+use crate::values::own;
+
+use super::found::{Found, ProxySet};
+use super::{ApiServer, KubeProxy, NoReplacement};
+
+/// Keys that a replacement sets and a migration does not.
+const KEYS: [&[&str]; 3] = [&["k8sServiceHost"], &["k8sServicePort"], &["hostPort", "enabled"]];
+
+/// What the steps need to know: the settings of the migration, with kube-proxy as it was found. `given` is the API server's address
+/// as the operator has named it.
+///
+/// # Errors
+/// [`NoReplacement`] says why kube-proxy is not replaced; nothing was changed.
+pub fn settings(
+    facts: &Facts,
+    recorded: &Settings,
+    found: &Found,
+    release: Option<&FoundRelease>,
+    given: Option<ApiServer>,
+) -> Result<Settings, NoReplacement> {
+    let release = same_release(recorded, release)?;
+    must_hold(facts, recorded)?;
+    let set = the_one(found)?;
+    may_be_taken(set)?;
+    serves_everywhere(facts, set)?;
+    if !of_packets(&release.values) {
+        let pods = virtual_machines(facts)?;
+        if !pods.is_empty() {
+            return Err(NoReplacement::VirtualMachines { pods });
+        }
+    }
+    let own_server = || of_values(&release.values);
+    let server = given.or_else(own_server).or_else(|| set.api_server.clone());
+    let Some(api_server) = server else { return Err(NoReplacement::NoApiServer { object: set.object() }) };
+    if found.service_addresses.contains(&api_server.host) || is_service_name(&api_server.host) {
+        return Err(NoReplacement::ServiceAddress { server: api_server.to_string() });
+    }
+    let mut settings = recorded.clone();
+    settings.kube_proxy = Some(KubeProxy {
+        namespace: set.namespace.clone(),
+        name: set.name.clone(),
+        image: set.image.clone(),
+        image_pull_secrets: set.image_pull_secrets.clone(),
+        program: set.program.clone(),
+        api_server,
+        replaced: true,
+        own_values: own_of(&release.values),
+    });
+    Ok(settings)
+}
+
+/// The plan; `settings` are those of [`settings`].
+///
+/// # Errors
+/// [`NoReplacement::Unknown`], [`NoReplacement::NodesNotReady`].
+pub fn replace(
+    facts: &Facts,
+    settings: Settings,
+    found: &Found,
+    chart_objects: &[ObjectRef],
+    modules: Vec<ModulePin>,
+    now: jiff::Timestamp,
+) -> Result<Plan, NoReplacement> {
+    let planned = ready_nodes(facts, settings.wave_limit)?;
+    let phases = phases(&settings, &planned);
+    let consequences = consequences(&settings, found);
+    let mut plan = Plan {
+        schema: SCHEMA,
+        written_by: env!("CARGO_PKG_VERSION").to_owned(),
+        kind: Kind::ReplaceKubeProxy,
+        created_at: now,
+        expires_at: now + jiff::SignedDuration::from_hours(PLAN_HOURS),
+        cluster: cluster_uid(facts),
+        facts: facts.digest(),
+        modules,
+        settings,
+        nodes: planned,
+        phases,
+        consequences,
+        writes: Vec::new(),
+    };
+    plan.writes = writes::of(&plan, chart_objects);
+    Ok(plan)
+}
+
+/// Every node of the facts in its wave; all of them must be ready.
+pub(super) fn ready_nodes(facts: &Facts, wave_limit: u32) -> Result<Vec<PlannedNode>, NoReplacement> {
+    let nodes = facts.nodes.value.as_result();
+    let nodes = nodes.map_err(|reason| NoReplacement::Unknown { subject: "nodes", reason: reason.to_owned() })?;
+    let not_ready: Vec<String> = nodes.items.iter().filter(|node| !node.ready).map(|node| node.name.clone()).collect();
+    if !not_ready.is_empty() {
+        return Err(NoReplacement::NodesNotReady { nodes: not_ready });
+    }
+    Ok(waves(&nodes.items, wave_limit))
+}
+
+fn same_release<'r>(settings: &Settings, release: Option<&'r FoundRelease>) -> Result<&'r FoundRelease, NoReplacement> {
+    let name = format!("{}/{}", settings.release_namespace, settings.release);
+    let Some(release) = release else {
+        return Err(NoReplacement::Release { release: name, what: "it is not there".to_owned() });
+    };
+    if release.status != "deployed" {
+        let what = format!("revision {} is {}", release.revision, release.status);
+        return Err(NoReplacement::Release { release: name, what });
+    }
+    if release.chart_version != settings.chart.version {
+        let (installed, recorded) = (release.chart_version.clone(), settings.chart.version.clone());
+        return Err(NoReplacement::OtherChart { release: name, installed, recorded });
+    }
+    Ok(release)
+}
+
+/// Everything that a migration leaves must be as it left it.
+fn must_hold(facts: &Facts, settings: &Settings) -> Result<(), NoReplacement> {
+    for held in drift::held(facts, &settings.leave).into_iter().filter(|held| held.id != drift::KUBE_PROXY) {
+        let told = || held.told.first().cloned().unwrap_or_else(|| held.title.to_owned());
+        match held.standing {
+            Standing::Holds | Standing::NotAsked => {}
+            Standing::Drifted => return Err(NoReplacement::NotSettled { what: format!("{}: {}", held.id, told()) }),
+            Standing::Unknown => return Err(NoReplacement::Unknown { subject: held.id, reason: told() }),
+        }
+    }
+    Ok(())
+}
+
+fn the_one(found: &Found) -> Result<&ProxySet, NoReplacement> {
+    // It is started where no object tells, or put back.
+    if let Some(distribution) = found.distribution {
+        return Err(NoReplacement::Distribution { distribution });
+    }
+    match (found.sets.as_slice(), &found.static_pods) {
+        ([set], None) => Ok(set),
+        ([], Some(namespace)) => Err(NoReplacement::Static { namespace: namespace.clone() }),
+        ([], None) => Err(NoReplacement::Nowhere),
+        (sets, static_pods) => {
+            let mut sets: Vec<String> = sets.iter().map(ProxySet::object).collect();
+            sets.extend(static_pods.iter().map(|namespace| format!("static pods in {namespace}")));
+            Err(NoReplacement::Several { sets })
+        }
+    }
+}
+
+fn may_be_taken(set: &ProxySet) -> Result<(), NoReplacement> {
+    let owner = match &set.owner {
+        None | Some(Owner::Manifest) => None,
+        Some(Owner::Helm { release, namespace }) => Some(format!("Helm release {namespace}/{release}")),
+        Some(Owner::External { by, object }) => Some(format!("{by} ({object})")),
+    };
+    if let Some(owner) = owner {
+        return Err(NoReplacement::Owned { object: set.object(), owner });
+    }
+    match set.mode.as_str() {
+        "iptables" => Ok(()),
+        mode => {
+            let mode = if mode.is_empty() { "that its configuration does not tell" } else { mode };
+            Err(NoReplacement::Mode { object: set.object(), mode: mode.to_owned() })
+        }
+    }
+}
+
+fn serves_everywhere(facts: &Facts, set: &ProxySet) -> Result<(), NoReplacement> {
+    let nodes = facts.nodes.value.as_result();
+    let nodes = nodes.map_err(|reason| NoReplacement::Unknown { subject: "nodes", reason: reason.to_owned() })?;
+    let all = nodes.items.len();
+    // One that is limited is of a run that was begun before.
+    if set.ready as usize >= all && set.ready >= set.desired && all > 0 && !set.limited {
+        return Ok(());
+    }
+    Err(NoReplacement::NotReady { object: set.object(), ready: set.ready, nodes: all })
+}
+
+/// Whether agents look at the packets of pods, and at sockets of nodes alone.
+fn of_packets(values: &Value) -> bool {
+    let given = values.get("socketLB").and_then(|map| map.get("hostNamespaceOnly"));
+    given.is_some_and(|given| given == &Value::Bool(true) || given == "true")
+}
+
+fn virtual_machines(facts: &Facts) -> Result<Vec<String>, NoReplacement> {
+    let workloads = facts.workloads.value.as_result();
+    let workloads =
+        workloads.map_err(|reason| NoReplacement::Unknown { subject: "workloads", reason: reason.to_owned() })?;
+    let machines = workloads.pods.iter().filter(|pod| pod.owner_kind == "VirtualMachineInstance");
+    Ok(machines.map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect())
+}
+
+/// Where the operator's own values say the API server is.
+fn of_values(values: &Value) -> Option<ApiServer> {
+    let host = values.get("k8sServiceHost")?.as_str().filter(|host| !matches!(*host, "" | "auto"))?;
+    let port = match values.get("k8sServicePort")? {
+        Value::String(text) => text.parse().ok()?,
+        number => u16::try_from(number.as_u64()?).ok()?,
+    };
+    Some(ApiServer { host: host.to_owned(), port })
+}
+
+fn is_service_name(host: &str) -> bool {
+    host == "kubernetes.default" || host.ends_with(".svc") || host.contains(".svc.")
+}
+
+/// What the values say of the keys that a replacement sets, as a map of its own.
+fn own_of(values: &Value) -> Value {
+    let mut all = Value::Null;
+    for path in KEYS {
+        let found = path.iter().try_fold(values, |value, key| value.get(key));
+        let Some(found) = found.filter(|found| !found.is_null()) else { continue };
+        let one = path.iter().rev().fold(found.clone(), |value, key| serde_json::json!({ *key: value }));
+        all = own::merged(&all, &one);
+    }
+    all
+}
+
+fn phases(settings: &Settings, nodes: &[PlannedNode]) -> Vec<Phase> {
+    let all: Vec<&PlannedNode> = nodes.iter().collect();
+    let waves = by_wave(nodes);
+    let in_waves = |part: &str, actions: &dyn Fn() -> Vec<Action>| {
+        let stage = |(index, wave): (usize, &Vec<&PlannedNode>)| {
+            node_stage(&format!("wave {index}"), part, wave, settings.soak_seconds, actions)
+        };
+        waves.iter().enumerate().map(stage).collect::<Vec<_>>()
+    };
+    let mut take_over =
+        vec![cluster_stage("release", vec![step("take-over", Action::SetRelease { stage: ReleaseStage::Held })])];
+    take_over.extend(in_waves("take-over", &|| {
+        vec![Action::RestartAgent, Action::AwaitReplacement, Action::ProbeServices { moment: Moment::After }]
+    }));
+    let mut retire = vec![
+        node_stage("labels", "limit", &all, 0, || vec![labels(&[(KUBE_PROXY_LABEL, Some("true"))])]),
+        cluster_stage("kube-proxy", vec![step("limit", Action::LimitKubeProxy { limited: true })]),
+    ];
+    retire.extend(in_waves("retire", &|| {
+        vec![
+            labels(&[(KUBE_PROXY_LABEL, None)]),
+            Action::AwaitNoKubeProxy,
+            Action::CleanKubeProxy,
+            Action::ProbeServices { moment: Moment::After },
+        ]
+    }));
+    vec![
+        phase(
+            0,
+            "claim",
+            "prove kube-proxy on every node, and note which Services answer",
+            "nothing",
+            vec![node_stage("look at every node", "claim", &all, 0, || {
+                vec![Action::ProveKubeProxy, Action::ProbeServices { moment: Moment::Before }]
+            })],
+        ),
+        phase(
+            1,
+            "take-over",
+            "Cilium serves Services on every node, beside kube-proxy",
+            "connections through node ports may be reset once",
+            take_over,
+        ),
+        phase(2, "retire", "take kube-proxy and its rules away, node by node", "nothing; Cilium serves", retire),
+        phase(
+            3,
+            "settle",
+            "the values that stay; look at everything once more",
+            "nothing",
+            vec![
+                cluster_stage("kube-proxy", vec![step("settle", Action::AwaitNoKubeProxy)]),
+                cluster_stage("release", vec![step("settle", Action::SetRelease { stage: ReleaseStage::Settled })]),
+                cluster_stage("verify", vec![step("settle", Action::Verify { chain: Chain::Chained })]),
+            ],
+        ),
+    ]
+}
+
+fn consequences(settings: &Settings, found: &Found) -> Vec<String> {
+    let mut lines = vec![
+        "connections through node ports, external addresses and load balancers may be reset when Cilium takes them over: both keep \
+         their own tables"
+            .to_owned(),
+        "kube-proxy restarts once on each node before it leaves: its DaemonSet changes".to_owned(),
+        "after a restart of a node its Services answer when Cilium's agent is there; kube-ovn-cni waits for that".to_owned(),
+        "the DaemonSet of kube-proxy stays, and fits no node; `kubeadm upgrade` puts it back beside Cilium, which is told by \
+         `kubectl ovncilium verify`"
+            .to_owned(),
+        format!("node ports are served on the devices that Cilium knows: {}", settings.devices.join(", ")),
+    ];
+    let mut counted = |count: u32, what: &str| {
+        if count > 0 {
+            lines.push(format!("{count} Services {what}"));
+        }
+    };
+    counted(
+        found.local_traffic,
+        "have externalTrafficPolicy Local: Cilium keeps the client's address for them as well",
+    );
+    counted(found.health_checks, "have a healthCheckNodePort, which the agents answer from then on");
+    counted(found.affinity, "have sessionAffinity: a client may meet another pod once");
+    if !settings.leave.is_empty() {
+        lines.push(format!(
+            "pods that stay without endpoint reach Services by the sockets of their node alone (not at all with \
+             socketLB.hostNamespaceOnly): {}",
+            named(&settings.leave)
+        ));
+    }
+    lines
+}

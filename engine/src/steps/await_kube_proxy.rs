@@ -1,0 +1,27 @@
+//! Wait until kube-proxy is ready on a node.
+
+use serde_json::Value;
+
+use super::support::{condition, kube_proxy_pods, trouble};
+use super::{Cx, Look, StepError, Work};
+
+/// Its DaemonSet starts it.
+pub(super) struct AwaitKubeProxy;
+
+impl Work for AwaitKubeProxy {
+    fn look(&self, cx: &Cx<'_>) -> Result<Look, StepError> {
+        let node = cx.node_name()?;
+        let pods = kube_proxy_pods(cx, Some(node))?;
+        if pods.iter().any(|pod| condition(pod, "Ready")) {
+            return Ok(Look::met("kube-proxy is ready"));
+        }
+        Ok(Look::wait(match pods.iter().find_map(trouble) {
+            Some(why) => format!("kube-proxy on {node} does not start: {why}"),
+            None => format!("kube-proxy on {node} starts"),
+        }))
+    }
+
+    fn act(&self, _cx: &Cx<'_>, _intent: &Value) -> Result<(), StepError> {
+        Ok(())
+    }
+}

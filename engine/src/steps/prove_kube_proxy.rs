@@ -1,0 +1,67 @@
+//! Read kube-proxy's rules on a node and prove that every Service has its own.
+//!
+//! While Cilium serves as well, a question that is answered proves nothing of kube-proxy: its agents take the questions of a node at their
+//! sockets. Its rules do.
+
+use serde_json::{Value, json};
+
+use super::support::asking::{Asked, ask_again, asked, in_parts, last_reason, stop_asking};
+use super::support::{services, some};
+use super::{Cx, Look, StepError, Work};
+use crate::node_task::{self, Answer, Task};
+
+/// Runs in Kube-OVN's own image, which has the tools.
+pub(super) struct ProveKubeProxy;
+
+impl Work for ProveKubeProxy {
+    fn look(&self, cx: &Cx<'_>) -> Result<Look, StepError> {
+        let node = cx.node_name()?;
+        let again = |why: &str| Ok(Look::Act(ask_again(cx, Task::Proxy, node, why)));
+        let answer = match asked(cx, Task::Proxy, node)? {
+            Asked::Answered(answer) => answer,
+            Asked::InVain(why) => return again(&why),
+            Asked::Waits => return Ok(Look::wait(format!("a pod on {node} reads kube-proxy's rules"))),
+            Asked::Not => {
+                let pod = node_task::pod_name(Task::Proxy, node, cx.run.as_str());
+                return Ok(Look::Act(json!({ "pod": pod, "node": node, "after": last_reason(cx) })));
+            }
+        };
+        let (mut told, mut foreign, mut lacking) = (None, 0, Vec::new());
+        for line in answer {
+            match line {
+                Answer::Rules(count) => told = Some(count),
+                Answer::Foreign(count) => foreign = count,
+                Answer::Lacking(frontend) => lacking.push(frontend),
+                _ => {}
+            }
+        }
+        let Some(told) = told else { return again("the pod did not answer what was asked") };
+        if foreign > 0 && !cx.plan.kind.goes_back() {
+            return Ok(Look::Blocked(format!(
+                "{foreign} services of IPVS are on {node} and not kube-proxy's; its cleanup may flush them"
+            )));
+        }
+        if !lacking.is_empty() {
+            return again(&format!("kube-proxy has no rule on {node} for {}", some(&lacking)));
+        }
+        if told < services::frontends(cx)?.len() {
+            return again("there are more Services now");
+        }
+        Ok(Look::met(format!("it has rules for {told} frontends")))
+    }
+
+    fn act(&self, cx: &Cx<'_>, intent: &Value) -> Result<(), StepError> {
+        let node = cx.node_name()?;
+        if intent.get("again").is_some() {
+            return stop_asking(cx, Task::Proxy, node);
+        }
+        let lists = in_parts("WANTED", services::frontends(cx)?.iter());
+        let env: Vec<(&str, &str)> = lists.iter().map(|(name, list)| (name.as_str(), list.as_str())).collect();
+        node_task::start(cx.world.cluster, Task::Proxy, node, cx.run.as_str(), cx.settings(), &env)?;
+        Ok(())
+    }
+
+    fn tidy(&self, cx: &Cx<'_>) -> Result<(), StepError> {
+        stop_asking(cx, Task::Proxy, cx.node_name()?)
+    }
+}

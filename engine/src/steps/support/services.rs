@@ -1,0 +1,152 @@
+//! Services as their clients see them: what is asked to know whether they answer, and what a provider must have for each.
+
+use std::collections::BTreeSet;
+
+use ovncilium_core::plan::Resource;
+use ovncilium_core::selector;
+use serde_json::{Value, json};
+
+use super::super::{Cx, StepError};
+use super::{condition, is_leaving, key, text};
+use crate::world::Filter;
+
+/// How many Services are asked from a node, at most; every one is proven by the rules and the tables of who serves it.
+const ASKED: usize = 200;
+/// Label of Services that somebody else than kube-proxy serves.
+const OTHER_PROXY: &str = "service.kubernetes.io/service-proxy-name";
+
+/// The Service that everything needs.
+const API: &str = "default/kubernetes";
+
+/// What is asked from a node and from a pod on it, `ADDRESS:PORT/tcp` or `/dns`: Services with a pod that is ready. The API server's
+/// comes first.
+///
+/// # Errors
+/// [`StepError::Cluster`].
+pub(in crate::steps) fn asked(cx: &Cx<'_>) -> Result<Vec<String>, StepError> {
+    let cluster = cx.world.cluster;
+    let pods = cluster.list(&Resource::PODS, &Filter::all())?;
+    let node = cluster.get(&Resource::NODES.named("", cx.node_name()?))?.unwrap_or_default();
+    let node = address(&node);
+    let (mut first, mut all) = (Vec::new(), BTreeSet::new());
+    for service in served(cx)?.iter().filter(|service| answers(service, &pods)) {
+        for port in ports(service) {
+            let kind = match (text(port, "/protocol"), number(port, "/port")) {
+                ("UDP", 53) => "dns",
+                ("UDP" | "SCTP", _) => continue,
+                _ => "tcp",
+            };
+            let target = format!("{}:{}/{kind}", text(service, "/spec/clusterIP"), number(port, "/port"));
+            let is_first = key(service) == API || kind == "dns";
+            if is_first {
+                first.push(target);
+            } else {
+                all.insert(target);
+            }
+            let node_port = number(port, "/nodePort");
+            // One with local traffic alone answers where it has a pod.
+            if node_port > 0 && kind == "tcp" && text(service, "/spec/externalTrafficPolicy") != "Local" {
+                all.insert(format!("{node}:{node_port}/tcp"));
+            }
+        }
+    }
+    first.sort();
+    first.extend(all);
+    first.truncate(ASKED);
+    Ok(first)
+}
+
+/// Those of them without which nothing works: the API server's, and one of DNS if there is one.
+///
+/// # Errors
+/// [`StepError::Cluster`].
+pub(in crate::steps) fn needed(cx: &Cx<'_>) -> Result<Vec<String>, StepError> {
+    let served = served(cx)?;
+    let address = served.iter().find(|service| key(service) == API).map_or("", |api| text(api, "/spec/clusterIP"));
+    let asked = asked(cx)?;
+    Ok(asked.into_iter().filter(|one| one.starts_with(&format!("{address}:")) || one.ends_with("/dns")).collect())
+}
+
+/// What a provider must have for every Service: `ADDRESS:PORT/TCP` or `/UDP`.
+///
+/// # Errors
+/// [`StepError::Cluster`].
+pub(in crate::steps) fn frontends(cx: &Cx<'_>) -> Result<BTreeSet<String>, StepError> {
+    let mut all = BTreeSet::new();
+    for service in &served(cx)? {
+        for port in ports(service) {
+            let protocol = match text(port, "/protocol") {
+                "UDP" => "UDP",
+                "SCTP" => continue,
+                _ => "TCP",
+            };
+            all.insert(format!("{}:{}/{protocol}", text(service, "/spec/clusterIP"), number(port, "/port")));
+        }
+    }
+    Ok(all)
+}
+
+/// Services with an IPv4 address that kube-proxy serves.
+fn served(cx: &Cx<'_>) -> Result<Vec<Value>, StepError> {
+    let mut services = cx.world.cluster.list(&Resource::SERVICES, &Filter::all())?;
+    services.retain(|service| {
+        let labels = service.pointer("/metadata/labels");
+        text(service, "/spec/type") != "ExternalName"
+            && text(service, "/spec/clusterIP").contains('.')
+            && labels.is_none_or(|labels| labels.get(OTHER_PROXY).is_none())
+    });
+    Ok(services)
+}
+
+/// Whether somebody is behind it: the API server, or a pod that is ready.
+fn answers(service: &Value, pods: &[Value]) -> bool {
+    let Some(wanted) =
+        service.pointer("/spec/selector").filter(|map| map.as_object().is_some_and(|map| !map.is_empty()))
+    else {
+        return key(service) == API;
+    };
+    let wanted = json!({ "matchLabels": wanted });
+    pods.iter().any(|pod| {
+        text(pod, "/metadata/namespace") == text(service, "/metadata/namespace")
+            && condition(pod, "Ready")
+            && !is_leaving(pod)
+            && selector::matches(pod.pointer("/metadata/labels").unwrap_or(&Value::Null), &wanted)
+    })
+}
+
+fn ports(service: &Value) -> impl Iterator<Item = &Value> {
+    service.pointer("/spec/ports").and_then(Value::as_array).into_iter().flatten()
+}
+
+fn number(value: &Value, pointer: &str) -> u64 {
+    value.pointer(pointer).and_then(Value::as_u64).unwrap_or_default()
+}
+
+fn address(node: &Value) -> &str {
+    let addresses = node.pointer("/status/addresses").and_then(Value::as_array).into_iter().flatten();
+    addresses.into_iter().find(|one| text(one, "/type") == "InternalIP").map_or("", |one| text(one, "/address"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_answers_when_a_pod_of_its_namespace_is_ready() {
+        let service = |selector: Value| json!({ "metadata": { "namespace": "shop", "name": "web" }, "spec": { "selector": selector } });
+        let pod = |namespace: &str, ready: &str| {
+            json!({
+                "metadata": { "namespace": namespace, "labels": { "app": "web", "tier": "x" } },
+                "status": { "conditions": [{ "type": "Ready", "status": ready }] },
+            })
+        };
+        let web = || service(json!({ "app": "web" }));
+        assert!(answers(&web(), &[pod("shop", "True")]));
+        for pods in [vec![], vec![pod("shop", "False")], vec![pod("other", "True")]] {
+            assert!(!answers(&web(), &pods), "{pods:?}");
+        }
+        // Whose endpoints somebody else writes is not asked, but for the API server.
+        assert!(!answers(&service(json!({})), &[pod("shop", "True")]));
+        assert!(answers(&json!({ "metadata": { "namespace": "default", "name": "kubernetes" } }), &[]));
+    }
+}

@@ -1,0 +1,30 @@
+//! kube-proxy: its rules are on a node as soon as it runs there, and stay when it goes, as on a real one.
+
+use std::collections::BTreeSet;
+
+use ovncilium_core::plan::Resource;
+
+use super::{Actor, Pass};
+use crate::objects;
+
+/// All of them.
+#[derive(Debug, Default)]
+pub struct KubeProxies;
+
+impl Actor for KubeProxies {
+    fn tick(&mut self, pass: &mut Pass<'_>) {
+        let view = pass.view;
+        let running: BTreeSet<&str> = view
+            .all(&Resource::PODS)
+            .iter()
+            .filter(|pod| objects::label(pod, "k8s-app") == Some("kube-proxy") && objects::ready(pod))
+            .map(|pod| objects::node_of(pod))
+            .collect();
+        for node in view.all(&Resource::NODES) {
+            let name = objects::name(node);
+            let here = pass.nodes.node(name);
+            here.kube_proxy = running.contains(name);
+            here.proxy_rules |= here.kube_proxy;
+        }
+    }
+}
