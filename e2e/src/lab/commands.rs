@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::{Error, Result, explain},
     lab::{
-        Lab, Stock,
+        Iptables, Lab, Stock,
         enter::{self, Lasts},
         machine,
     },
@@ -161,7 +161,7 @@ fn hold(dir: &Path, nodes: u8, log: &Path) -> Result<Child> {
 /// Inside: makes the lab and keeps it until it is killed.
 fn serve(nodes: u8, out: &mut dyn Write) -> Result<Option<i32>> {
     let state = enter::inside().ok_or_else(|| Error::Expectation("only a lab serves".to_owned()))?;
-    let lab = Lab::up(Stock::read(&state)?, &state, nodes, &mut |text| {
+    let lab = Lab::up(Stock::read(&state)?, &state, nodes, Iptables::Nft, &mut |text| {
         let _reader_gone = writeln!(out, "{text}");
     })?;
     let ready = Ready {

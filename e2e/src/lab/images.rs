@@ -6,6 +6,7 @@
 use std::{
     fs::{self, File},
     io::{Read as _, Write as _},
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -29,6 +30,7 @@ pub(crate) const KUBE_PROXY_IMAGE: &str = "registry.k8s.io/kube-proxy:v1.34.4";
 
 const IMPORT: &str = include_str!("../../scripts/lab/import.sh");
 const START_OVS: &str = include_str!("../../scripts/lab/start-ovs.sh");
+const IPTABLES: &str = include_str!("../../scripts/lab/iptables.sh");
 const MEDIA: &str = "application/vnd.oci.image";
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -38,7 +40,7 @@ const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 /// [`Error::Script`] when containerd does not take an image, [`Error::Io`] on the cache.
 pub(crate) fn prepared(tree: &Tree, programs: &Programs) -> Result<PathBuf> {
     let mut key = Sha256::new();
-    for part in [&tree.key, IMPORT, START_OVS, include_str!("images.rs")] {
+    for part in [&tree.key, IMPORT, START_OVS, IPTABLES, include_str!("images.rs")] {
         key.update(part.len().to_le_bytes());
         key.update(part);
     }
@@ -93,7 +95,14 @@ fn write(layout: &Layout, tree: &Tree, programs: &Programs, layers: &Path) -> Re
         json!({}),
     )?;
     let kube_proxy = programs.tools.kube_proxy();
-    image(KUBE_PROXY_IMAGE, &|to| tree::install(&kube_proxy, &to.join("usr/local/bin/kube-proxy"), 0o755), json!({}))?;
+    image(
+        KUBE_PROXY_IMAGE,
+        &|to| {
+            tree::install(&kube_proxy, &to.join("usr/local/bin/kube-proxy"), 0o755)?;
+            choose_iptables(to)
+        },
+        json!({}),
+    )?;
     image(
         &format!("registry.k8s.io/coredns/coredns:{COREDNS}"),
         &|to| tree::install(&programs.coredns, &to.join("coredns"), 0o755),
@@ -104,7 +113,24 @@ fn write(layout: &Layout, tree: &Tree, programs: &Programs, layers: &Path) -> Re
     layout.close(&images)
 }
 
+/// Has the image use the iptables of the node that it runs on.
+fn choose_iptables(to: &Path) -> Result<()> {
+    let folder = to.join("usr/sbin");
+    fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+    let chooser = folder.join("iptables-chosen");
+    fs::write(&chooser, IPTABLES).map_err(Error::io("write", &chooser))?;
+    fs::set_permissions(&chooser, fs::Permissions::from_mode(0o755)).map_err(Error::io("make executable", &chooser))?;
+    for family in ["iptables", "ip6tables"] {
+        for program in ["", "-save", "-restore"] {
+            let link = folder.join(format!("{family}{program}"));
+            symlink("iptables-chosen", &link).map_err(Error::io("link", link))?;
+        }
+    }
+    Ok(())
+}
+
 fn kube_ovn(to: &Path, tree: &Tree, programs: &Programs) -> Result<()> {
+    choose_iptables(to)?;
     let scripts = programs.kube_ovn_module.join("dist/images");
     let own = to.join("kube-ovn");
     for entry in fs::read_dir(&scripts).map_err(Error::io("read", &scripts))? {
@@ -130,12 +156,12 @@ fn kube_ovn(to: &Path, tree: &Tree, programs: &Programs) -> Result<()> {
         ("kube-ovn-pinger", "kube-ovn-controller"),
     ] {
         let link = own.join(name);
-        std::os::unix::fs::symlink(target, &link).map_err(Error::io("link", link))?;
+        symlink(target, &link).map_err(Error::io("link", link))?;
     }
     // Debian's OVN keeps its databases elsewhere than Kube-OVN mounts a directory for them.
     let databases = to.join("var/lib/ovn");
     fs::create_dir_all(to.join("var/lib")).map_err(Error::io("create", &databases))?;
-    std::os::unix::fs::symlink("/etc/ovn", &databases).map_err(Error::io("link", databases))?;
+    symlink("/etc/ovn", &databases).map_err(Error::io("link", databases))?;
     // They run as nobody, and the pinger sends raw packets.
     let mut setcap = Command::new("setcap");
     setcap.arg("CAP_NET_RAW,CAP_NET_BIND_SERVICE+eip").arg(own.join("kube-ovn-controller"));
@@ -147,6 +173,7 @@ fn kube_ovn(to: &Path, tree: &Tree, programs: &Programs) -> Result<()> {
 }
 
 fn cilium(to: &Path, tree: &Tree, programs: &Programs) -> Result<()> {
+    choose_iptables(to)?;
     for binary in [
         "cilium-agent",
         "cilium-dbg",

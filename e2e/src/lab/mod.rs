@@ -107,10 +107,30 @@ impl Stock {
     }
 }
 
+/// The iptables of a cluster's nodes, and with that the one of every pod that writes rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Iptables {
+    /// `iptables-nft`, Debian's own choice.
+    Nft,
+    /// `iptables-legacy`.
+    Legacy,
+}
+
+impl Iptables {
+    /// As its programs are called.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Nft => "nft",
+            Self::Legacy => "legacy",
+        }
+    }
+}
+
 /// A cluster that runs. Dropping it pulls the plug of every node and ends the control plane.
 pub struct Lab {
     pub nodes: Vec<Node>,
     pub control_plane: ControlPlane,
+    iptables: Iptables,
     stock: Stock,
     state: PathBuf,
 }
@@ -122,14 +142,20 @@ impl Lab {
     ///
     /// # Errors
     /// [`Error::Timeout`] with what was not ready, [`Error::Script`] with what a program said.
-    pub(crate) fn up(stock: Stock, state: &Path, nodes: u8, say: &mut dyn FnMut(&str)) -> Result<Self> {
+    pub(crate) fn up(
+        stock: Stock,
+        state: &Path,
+        nodes: u8,
+        iptables: Iptables,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<Self> {
         let start = Instant::now();
         let mut reached = |what: &str| say(&format!("{:5.1} s  {what}", start.elapsed().as_secs_f64()));
         network::make(&stock.tree)?;
         let options = Options { address: network::GATEWAY, ..Options::default() };
         let control_plane = ControlPlane::start(stock.tools(), &options)?;
         reached("control plane");
-        let mut lab = Self { nodes: Vec::new(), control_plane, stock, state: state.to_owned() };
+        let mut lab = Self { nodes: Vec::new(), control_plane, iptables, stock, state: state.to_owned() };
         for number in 1..=nodes {
             let node = Node::join(&lab.parts(), &format!("n{number}"), network::address(number))?;
             lab.nodes.push(node);
@@ -190,6 +216,7 @@ impl Lab {
             containerd: &self.stock.containerd,
             state: &self.state,
             control_plane: &self.control_plane,
+            iptables: self.iptables,
             central: network::address(1),
         }
     }

@@ -14,7 +14,7 @@ use crate::{
     control_plane::ControlPlane,
     error::{Error, Result},
     lab::{
-        enter,
+        Iptables, enter,
         images::PAUSE_IMAGE,
         network::GATEWAY,
         programs::Programs,
@@ -51,6 +51,7 @@ pub(crate) struct Parts<'a> {
     /// Directory of the lab.
     pub(crate) state: &'a Path,
     pub(crate) control_plane: &'a ControlPlane,
+    pub(crate) iptables: Iptables,
     /// Address of OVN's databases.
     pub(crate) central: Ipv4Addr,
 }
@@ -129,10 +130,20 @@ impl Node {
                 _ => Seen::NotYet(said),
             })
         })?;
+        node.choose_iptables(parts.iptables)?;
         node.connect(parts)?;
         node.start_containerd()?;
         node.start_kubelet(parts)?;
         Ok(node)
+    }
+
+    /// Before the first rule is written.
+    fn choose_iptables(&self, iptables: Iptables) -> Result<()> {
+        for family in ["iptables", "ip6tables"] {
+            let program = format!("/usr/sbin/{family}-{}", iptables.name());
+            self.run(&["update-alternatives", "--set", family, &program])?;
+        }
+        Ok(())
     }
 
     /// A cable to the bridge of the lab, and Open vSwitch behind it.

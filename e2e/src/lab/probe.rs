@@ -27,7 +27,8 @@ usage: ovncilium-e2e probe serve PORT NAME | ask FOLDER TARGET...
 
   serve PORT NAME       answer every line by TCP and every datagram by UDP with NAME
   ask FOLDER TARGET     ask ten times a second, until killed; a file for each target in FOLDER
-      TARGET            NAME=KIND:ADDRESS:PORT; KIND is new (a connection for each question), held (one connection) or udp";
+      TARGET            NAME=KIND:ADDRESS:PORT; KIND is new (a connection for each question), held (one connection), udp,
+                        or dns (a question that any server of DNS answers)";
 
 /// How a target is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,7 @@ enum Kind {
     New,
     Held,
     Udp,
+    Dns,
 }
 
 /// A command of `probe`; it returns only when it fails.
@@ -107,6 +109,7 @@ fn parse(target: &str) -> Option<(&str, Kind, SocketAddr)> {
         "new" => Kind::New,
         "held" => Kind::Held,
         "udp" => Kind::Udp,
+        "dns" => Kind::Dns,
         _ => return None,
     };
     Some((name, kind, address.parse().ok()?))
@@ -122,7 +125,8 @@ fn ask_one(file: &mut File, kind: Kind, address: SocketAddr) -> io::Result<()> {
         let answer = match kind {
             Kind::New => connect(address).and_then(|mut connection| question(&mut connection)),
             Kind::Held => by_held(&mut held, address),
-            Kind::Udp => by_udp(address, number),
+            Kind::Udp => by_udp(address, format!("who {number}\n").as_bytes()),
+            Kind::Dns => by_udp(address, DNS_QUESTION).map(|_| "dns".to_owned()),
         };
         let took = asked.elapsed();
         let said = match answer {
@@ -171,11 +175,14 @@ fn by_held(held: &mut Option<TcpStream>, address: SocketAddr) -> io::Result<Stri
     Ok(answer)
 }
 
-fn by_udp(address: SocketAddr, number: u64) -> io::Result<String> {
+/// For the address of `kubernetes.default.svc.cluster.local`.
+const DNS_QUESTION: &[u8] = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x0akubernetes\x07default\x03svc\x07cluster\x05local\x00\x00\x01\x00\x01";
+
+fn by_udp(address: SocketAddr, question: &[u8]) -> io::Result<String> {
     let socket = UdpSocket::bind(("0.0.0.0", 0))?;
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.connect(address)?;
-    socket.send(format!("who {number}\n").as_bytes())?;
+    socket.send(question)?;
     let mut answer = [0; 512];
     let length = socket.recv(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer[..length]).trim().to_owned())
@@ -210,7 +217,7 @@ mod tests {
             thread::sleep(Duration::from_millis(10));
         }
         assert_eq!(connect(address).and_then(|mut c| question(&mut c)).unwrap(), "me");
-        assert_eq!(by_udp(address, 1).unwrap(), "me");
+        assert_eq!(by_udp(address, b"who 1\n").unwrap(), "me");
         let mut held = None;
         for _ in 0..2 {
             assert_eq!(by_held(&mut held, address).unwrap(), "me");

@@ -6,6 +6,8 @@ mod migrate;
 mod node;
 mod oracle;
 mod plugin;
+mod replace;
+mod replace_legacy;
 mod spine;
 mod takeover;
 mod way_back;
@@ -64,6 +66,8 @@ pub const ALL: &[Scenario] = &[
     migrate::SCENARIO,
     node::SCENARIO,
     plugin::SCENARIO,
+    replace::SCENARIO,
+    replace_legacy::SCENARIO,
     spine::SCENARIO,
     takeover::SCENARIO,
     way_back::SCENARIO,

@@ -11,12 +11,12 @@ use crate::{
 };
 
 /// Milliseconds that two answers on a connection that is held may be apart: a segment that is sent again, twice.
-const STILL: u128 = 3_000;
+pub(super) const STILL: u128 = 3_000;
 /// The same for questions of one packet each, of which a few in a row may be lost.
-const STILL_LOSING: u128 = 5_000;
+pub(super) const STILL_LOSING: u128 = 5_000;
 /// One in so many packets may be lost: Open vSwitch's userspace datapath loses some whenever a port comes or goes, as the part without
 /// the program shows.
-const LOST_AT_MOST_ONE_IN: usize = 50;
+pub(super) const LOST_AT_MOST_ONE_IN: usize = 50;
 
 impl Stage {
     /// Every verdict; from `enforced` on nobody whom the policy protects may answer a stranger.

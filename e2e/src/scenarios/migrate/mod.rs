@@ -4,13 +4,14 @@
 //! ([`crate::lab`]). [`town`] is what lives there, [`person`] runs it, [`watch`] looks at pods and runtimes, [`answers`] reads what was
 //! answered, [`judge`] has the verdicts on it, [`report`] tells the gaps, [`before`] is what a node was before. Other stories of the same
 //! town: [`phases`] are the ways back, [`restart`] is a node whose agent comes late, [`takeover`] a cluster that the guide has half
-//! chained. Nothing here believes a word of the program under test.
+//! chained, [`replaced`] is kube-proxy replaced after a migration. Nothing here believes a word of the program under test.
 
 mod answers;
 mod before;
 mod judge;
 mod person;
 mod phases;
+mod replaced;
 mod report;
 mod restart;
 mod takeover;
@@ -28,7 +29,7 @@ use super::{
 use crate::{
     audit::Audit,
     error::{Error, Result},
-    lab::{Lab, Stock, enter, probe},
+    lab::{Iptables, Lab, Stock, enter, probe},
     objects::diff,
     program::{Call, Helm, Output, Program},
     verdict::{Tests, expect},
@@ -40,6 +41,7 @@ use town::Town;
 use watch::Watch;
 
 pub(super) use phases::play as back_from_every_phase;
+pub(super) use replaced::play as kube_proxy_replaced;
 pub(super) use takeover::play as take_over;
 
 pub(super) const SCENARIO: Scenario = Scenario {
@@ -72,7 +74,7 @@ struct Part {
 }
 
 fn play(stock: Stock, tests: &mut Tests<'_>) {
-    if let Some(mut stage) = begin(stock, tests)
+    if let Some(mut stage) = begin(stock, Iptables::Nft, tests)
         && stage.tell(tests)
     {
         stage.restart_with_a_late_agent(tests);
@@ -80,13 +82,13 @@ fn play(stock: Stock, tests: &mut Tests<'_>) {
 }
 
 /// The lab with its town, asked and watched from now on.
-fn begin(stock: Stock, tests: &mut Tests<'_>) -> Option<Stage> {
+fn begin(stock: Stock, iptables: Iptables, tests: &mut Tests<'_>) -> Option<Stage> {
     let state = enter::inside()?;
     let tools = stock.tools().clone();
     let chart = stock.cilium_chart();
     let mut reached = Vec::new();
     let lab = tests.run("a_cluster_of_real_nodes_is_ready", || {
-        Lab::up(stock, &state, 2, &mut |text| reached.push(text.to_owned()))
+        Lab::up(stock, &state, 2, iptables, &mut |text| reached.push(text.to_owned()))
     });
     for line in reached {
         tests.note(&line);

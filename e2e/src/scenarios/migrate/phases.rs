@@ -7,7 +7,7 @@ use std::{env, thread, time::Duration};
 use super::{Before, Part, Stage, Town};
 use crate::{
     error::{Error, Result},
-    lab::Stock,
+    lab::{Iptables, Stock},
     scenarios::oracle::{OPERATOR, intents, journal},
     verdict::{Tests, expect},
 };
@@ -46,7 +46,7 @@ struct Death {
 }
 
 pub(in crate::scenarios) fn play(stock: Stock, tests: &mut Tests<'_>) {
-    if let Some(stage) = super::begin(stock, tests) {
+    if let Some(stage) = super::begin(stock, Iptables::Nft, tests) {
         stage.back_from_every_phase(tests);
     }
 }

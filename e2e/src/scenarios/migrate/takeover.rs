@@ -6,7 +6,7 @@ use super::{Before, Helm, Part, RUN, Stage, Town, answers::Moment, town};
 use crate::{
     error::{Error, Result},
     guide,
-    lab::{Stock, runtime},
+    lab::{Iptables, Stock, runtime},
     program::{temporary, write},
     scenarios::oracle::{intents, order},
     verdict::{Tests, expect},
@@ -19,7 +19,7 @@ const FORGOTTEN: usize = 1;
 const DIRECTORY: &str = "/etc/cni/net.d";
 
 pub(in crate::scenarios) fn play(stock: Stock, tests: &mut Tests<'_>) {
-    if let Some(stage) = super::begin(stock, tests) {
+    if let Some(stage) = super::begin(stock, Iptables::Nft, tests) {
         stage.is_taken_over(tests);
     }
 }

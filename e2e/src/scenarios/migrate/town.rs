@@ -19,9 +19,9 @@ use crate::{
 
 pub(super) const NAMESPACE: &str = "shop";
 /// Where pods answer.
-const PORT: u16 = 9000;
+pub(super) const PORT: u16 = 9000;
 const DB_SERVICE: &str = "10.96.20.1";
-const WEB_SERVICE: &str = "10.96.20.2";
+pub(super) const WEB_SERVICE: &str = "10.96.20.2";
 /// A port of node `n2`.
 pub(super) const DOOR: u16 = 30900;
 /// A DaemonSet whose pods only their operator deletes.
@@ -202,34 +202,49 @@ impl Town {
         }
         for (name, targets) in [("client", of_client), ("stranger", of_stranger)] {
             for node in &lab.nodes {
-                let folder = self.folder(name, &node.name)?;
-                let mut args = vec!["ask", &folder];
-                args.extend(targets.iter().map(String::as_str));
-                let mut pod = self.pod(&args, "spec.nodeName");
-                pod["nodeSelector"] = json!({ "kubernetes.io/hostname": node.name });
-                pod["terminationGracePeriodSeconds"] = json!(1);
-                let deployment = json!({
-                    "metadata": { "name": format!("{name}-{}", node.name) },
-                    "spec": {
-                        "replicas": 1, "strategy": { "type": "Recreate" },
-                        "selector": { "matchLabels": { "app": name, "on": node.name } },
-                        "template": { "metadata": { "labels": { "app": name, "on": node.name } }, "spec": pod },
-                    },
-                });
-                api.create(&format!("/apis/apps/v1/namespaces/{NAMESPACE}/deployments"), &deployment)?;
+                self.ask_from_pod(lab, name, node, &targets)?;
             }
         }
-        let program = self.program.to_string_lossy().into_owned();
         for node in &lab.nodes {
-            let folder = self.folder("node", &node.name)?;
             let own = databases.iter().filter(|(_, _, on)| *on == node.name);
-            let targets: Vec<String> = own.map(|(name, address, _)| format!("{name}=new:{address}:{PORT}")).collect();
-            let vip = format!("vip=new:{WEB_SERVICE}:{PORT}");
-            let args = [program.as_str(), "probe", "ask", &folder, &vip];
-            let args: Vec<&str> = args.into_iter().chain(targets.iter().map(String::as_str)).collect();
-            node.start("asks", &args)?;
+            let own = own.map(|(name, address, _)| format!("{name}=new:{address}:{PORT}"));
+            let targets: Vec<String> = [format!("vip=new:{WEB_SERVICE}:{PORT}")].into_iter().chain(own).collect();
+            self.ask_from_node("node", node, &targets)?;
         }
         await_pods(api)
+    }
+
+    /// Starts one who asks from a pod on a node.
+    pub(super) fn ask_from_pod(&self, lab: &Lab, name: &str, node: &Node, targets: &[String]) -> Result<()> {
+        let folder = self.folder(name, &node.name)?;
+        let mut args = vec!["ask", &folder];
+        args.extend(targets.iter().map(String::as_str));
+        let mut pod = self.pod(&args, "spec.nodeName");
+        pod["nodeSelector"] = json!({ "kubernetes.io/hostname": node.name });
+        pod["terminationGracePeriodSeconds"] = json!(1);
+        let deployment = json!({
+            "metadata": { "name": format!("{name}-{}", node.name) },
+            "spec": {
+                "replicas": 1, "strategy": { "type": "Recreate" },
+                "selector": { "matchLabels": { "app": name, "on": node.name } },
+                "template": { "metadata": { "labels": { "app": name, "on": node.name } }, "spec": pod },
+            },
+        });
+        let path = format!("/apis/apps/v1/namespaces/{NAMESPACE}/deployments");
+        lab.control_plane.api().create(&path, &deployment).map(drop)
+    }
+
+    /// Starts one who asks from the node itself.
+    pub(super) fn ask_from_node(&self, name: &str, node: &Node, targets: &[String]) -> Result<()> {
+        let (program, folder) = self.asks(name, &node.name)?;
+        let args = [program.as_str(), "probe", "ask", &folder];
+        let args: Vec<&str> = args.into_iter().chain(targets.iter().map(String::as_str)).collect();
+        node.start(&format!("{name}-asks"), &args)
+    }
+
+    /// The program that asks and the folder where it writes, which is made.
+    pub(super) fn asks(&self, who: &str, on: &str) -> Result<(String, String)> {
+        Ok((self.program.to_string_lossy().into_owned(), self.folder(who, on)?))
     }
 
     /// Where one of those who ask writes, as text; made.

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Play, Scenario};
 use crate::{
     error::{Error, Result},
-    lab::{Lab, Node, Stock, enter, runtime},
+    lab::{Iptables, Lab, Node, Stock, enter, runtime},
     verdict::{Tests, expect},
     wait::{self, Seen},
 };
@@ -50,8 +50,9 @@ struct Stage {
 fn play(stock: Stock, tests: &mut Tests<'_>) {
     let Some(state) = enter::inside() else { return };
     let mut reached = String::new();
-    let lab =
-        tests.run("a_real_node_is_ready", || Lab::up(stock, &state, 1, &mut |text| text.clone_into(&mut reached)));
+    let lab = tests.run("a_real_node_is_ready", || {
+        Lab::up(stock, &state, 1, Iptables::Nft, &mut |text| text.clone_into(&mut reached))
+    });
     tests.note(&reached);
     let Some(lab) = lab else { return };
     let info = lab.runtime_info(&lab.nodes[0]);

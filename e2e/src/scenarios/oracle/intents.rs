@@ -146,6 +146,9 @@ fn announced(change: &Event, open: &Open, homes: &BTreeMap<String, String>) -> R
             is(entry, "label-node") && writes_labels(change)
                 || is(entry, "remove-taint") && removes_taint(change, text(&entry.recorded, "/taint"))
         }),
+        ("daemonsets", "", "patch") => any(open, "cluster", &|entry| {
+            is(entry, "limit-kube-proxy") && text(&entry.recorded, "/object").ends_with(&format!("/{object}"))
+        }),
         ("deployments", "", "patch") => any(open, "cluster", &|entry| is(entry, "set-controller-flags")),
         ("ciliumnodeconfigs", "", _) => any(open, "cluster", &|entry| {
             is(entry, "node-config") && text(&entry.recorded, "/object").ends_with(&format!("/{object}"))
