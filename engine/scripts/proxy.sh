@@ -1,10 +1,15 @@
-# Tells which of the Services in WANTED_0, WANTED_1, … (`ADDRESS:PORT/TCP`, separated by commas) kube-proxy has no rule for on this node, and
-# whether there are services of IPVS, which are not its own in mode iptables. Waits up to WATCH seconds. Writes nothing. Runs in Kube-OVN's
-# image, on the host's network.
+# Tells which of the Services in WANTED_0, WANTED_1, … (`ADDRESS:PORT/TCP`, separated by commas) kube-proxy has no rule for on this node,
+# whether there are services of IPVS, which are not its own in mode iptables, and whether somebody listens on kube-proxy's port for metrics.
+# Waits up to WATCH seconds for the rules, and for what EXPECT says of the port (`listens`, `silent`). Writes nothing. Runs in Kube-OVN's image,
+# on the host's network.
 set -eu
 out=${OUT:-/dev/termination-log}
 wanted=$(env | sed -n 's/^WANTED_[0-9]*=//p' | tr ',' '\n' | sed -e '/^$/d' | sort -u)
 until=$(($(date +%s) + ${WATCH:-45}))
+# Port 10249, in state LISTEN.
+listens() {
+  cat "${TCP:-/proc/net/tcp}" "${TCP6:-/proc/net/tcp6}" 2>/dev/null | awk '$2 ~ /:2809$/ && $4 == "0A" { n++ } END { exit n == 0 }'
+}
 while :; do
   looked=
   rules=
@@ -30,7 +35,9 @@ while :; do
     }'
     printf '%s\n' "$wanted" | sed -e 's/^/wanted /'
   } | awk '$1 == "has" { has[$2] = 1 } $1 == "wanted" && NF > 1 && !($2 in has) { print "lacking " $2 }')
-  [ -n "$lacking" ] || break
+  port=silent
+  ! listens || port=listens
+  [ -n "$lacking" ] || [ "${EXPECT:-$port}" != "$port" ] || break
   [ "$(date +%s)" -lt "$until" ] || break
   sleep 1
 done
@@ -40,5 +47,6 @@ foreign=0
 {
   echo "rules $(printf '%s\n' "$wanted" | sed -e '/^$/d' | wc -l)"
   [ "$foreign" -eq 0 ] || echo "foreign $foreign"
+  [ "$port" = silent ] || echo listens
   printf '%s\n' "$lacking" | awk '{ n += length($0) + 1 } NF && n < 3700'
 } >"$out"

@@ -133,6 +133,21 @@ fn kube_proxy_has_a_rule_for_a_service_with_endpoints_and_for_one_without() {
     std::fs::write(&ipvs, "IP Virtual Server version 1.2.1 (size=4096)\nTCP  C0A80A0B:192B rr\n").unwrap();
     let (_, text) = run(Task::Proxy, &node(), &env[..3]);
     assert_eq!(text, "rules 2\nforeign 1\n");
+    let (tcp, closed) = (files.path().join("tcp"), files.path().join("closed"));
+    let line = |state: &str| {
+        format!("  sl  local_address rem_address   st\n   0: 0100007F:2809 00000000:0000 {state} 00000000:00000000\n")
+    };
+    std::fs::write(&tcp, line("0A")).unwrap();
+    std::fs::write(&closed, line("06")).unwrap();
+    let port = |file: &std::path::Path, expected: &str| {
+        let file = file.to_str().unwrap().to_owned();
+        let env = [("RULES", rules.as_str()), ("TCP", file.as_str()), ("TCP6", "/none"), ("EXPECT", expected)];
+        run(Task::Proxy, &node(), &env).1
+    };
+    for expected in ["listens", "silent"] {
+        assert_eq!(port(&tcp, expected), "rules 0\nlistens\n");
+        assert_eq!(port(&closed, expected), "rules 0\n");
+    }
     let without = programs(&[("iptables-nft-save", "exit 1"), ("iptables-legacy-save", "exit 1")]);
     assert_eq!(run(Task::Proxy, &without, &env).0, 1, "nothing was read");
 }
@@ -159,6 +174,8 @@ fn what_is_left_of_kube_proxy_and_what_of_others_has_changed_is_told() {
     let clean: String = RULES.lines().filter(keep).map(|line| format!("{line}\n")).collect();
     assert_eq!(cleaned(RULES, &clean), "left 0\n");
     assert_eq!(cleaned(RULES, RULES), "left 2\n");
+    let by_kubelet = clean.replace("*nat\n", "*nat\n:KUBE-POSTROUTING - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n");
+    assert_eq!(cleaned(RULES, &by_kubelet), "left 0\n");
     // The kernel's own counters, and chains of CNI plugins and of Cilium, are nobody's.
     let others = clean.replace("[7:9]", "[8:9]").replace("COMMIT\n*nat", "-A FORWARD -j CILIUM_FORWARD\nCOMMIT\n*nat");
     assert_eq!(cleaned(RULES, &others), "left 0\n");

@@ -49,8 +49,9 @@ held against what they were. The DaemonSet stays, with one key more in its node 
   kubectl ovncilium replace-kube-proxy              killed anywhere, the same command goes on
   kubectl ovncilium replace-kube-proxy --back       from anywhere: proven before Cilium stops
 
-Where k3s, RKE2, Talos, Helm, Argo CD or Flux bring kube-proxy along, nothing is changed and their
-own switch is told.
+k3s, RKE2 and Talos start kube-proxy themselves: when Cilium serves everywhere, their own switch is
+printed, and each node is looked at until it was turned. What Helm, Argo CD or Flux would put back is
+refused.
 
 Exit codes: 0 done · 5 not possible here, or paused: the reason and the next step are told ·
 7 kube-proxy is back · 8 changes pending (--dry-run)";
@@ -418,7 +419,7 @@ pub struct Values {
     /// Address of the API server itself, needed where Cilium has replaced kube-proxy
     #[arg(long, value_name = "HOST:PORT", value_parser = host_port)]
     pub api_server: Option<(String, String)>,
-    /// Have Cilium serve Services instead of kube-proxy, where a distribution starts that by itself
+    /// Have Cilium serve Services instead of kube-proxy, where that is done by hand
     #[arg(long, requires = "api_server")]
     pub replace_kube_proxy: bool,
     /// Kube-OVN's own conflist, copied from a node, where it is not the one that Kube-OVN ships

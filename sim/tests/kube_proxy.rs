@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ovncilium_core::journal::State;
 use ovncilium_core::plan::adopt::FoundRelease;
-use ovncilium_core::plan::kube_proxy::{NoReplacement, replace, restore};
+use ovncilium_core::plan::kube_proxy::{ApiServer, NoReplacement, replace, restore};
 use ovncilium_core::plan::migrate::{Choices, migrate};
 use ovncilium_core::plan::rollback::rollback;
 use ovncilium_core::plan::{Action, Kind, Plan, Resource, lint};
@@ -16,7 +16,7 @@ use ovncilium_engine::journal::Store as Journal;
 use ovncilium_engine::kube_proxy::look;
 use ovncilium_engine::run::{Claim, Ended, claim};
 use ovncilium_engine::world::{Charts as _, Cluster as _, Filter, World};
-use ovncilium_sim::{Fault, SimCluster, When};
+use ovncilium_sim::{ActorCluster as _, Fault, SimCluster, When};
 use serde_json::{Value, json};
 
 fn facts(world: World<'_>) -> ovncilium_core::facts::Facts {
@@ -41,6 +41,10 @@ fn recorded(sim: &SimCluster) -> ovncilium_engine::journal::Loaded {
 }
 
 fn replacement(sim: &SimCluster) -> Result<Plan, NoReplacement> {
+    replacement_by(sim, None)
+}
+
+fn replacement_by(sim: &SimCluster, server: Option<ApiServer>) -> Result<Plan, NoReplacement> {
     let world = sim.world();
     let settings = recorded(sim).plan.settings;
     let release = sim.release(&settings.release, &settings.release_namespace).unwrap().map(|found| FoundRelease {
@@ -50,7 +54,7 @@ fn replacement(sim: &SimCluster) -> Result<Plan, NoReplacement> {
         values: found.values,
     });
     let (facts, found) = (facts(world), look(world.cluster).unwrap());
-    let settings = replace::settings(&facts, &settings, &found, release.as_ref(), None)?;
+    let settings = replace::settings(&facts, &settings, &found, release.as_ref(), server)?;
     replace::replace(&facts, settings, &found, &[], vec![], world.clock.now())
 }
 
@@ -62,7 +66,13 @@ fn way_back(sim: &SimCluster) -> Plan {
 
 /// The example, migrated.
 fn migrated(seed: u64) -> SimCluster {
+    migrated_after(seed, |_| {})
+}
+
+/// The same, with something else about it from the beginning.
+fn migrated_after(seed: u64, change: impl Fn(&SimCluster)) -> SimCluster {
     let sim = SimCluster::example(seed).unwrap();
+    change(&sim);
     let world = sim.world();
     let choices = Choices { soak_seconds: 0, ..Choices::default() };
     let plan =
@@ -334,6 +344,112 @@ fn a_node_that_joined_meanwhile_is_not_left_without_either() {
     let rest = Plan { phases: plan.phases[2..].to_vec(), ..plan };
     let Ok(Ended::Paused(reason)) = process(&sim, Some(&rest)) else { panic!("it went on") };
     assert!(reason.contains("nodes that this plan does not know: worker-9"), "{reason}");
+}
+
+fn node_names(sim: &SimCluster) -> Vec<String> {
+    let nodes = sim.person().list(&Resource::NODES, &Filter::all()).unwrap();
+    nodes.iter().map(|node| node["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+}
+
+fn told_by_kubelets(sim: &SimCluster, field: &str, value: &str) {
+    for name in node_names(sim) {
+        let status = json!({ "status": { "nodeInfo": { field: value } } });
+        sim.person().patch_status(&Resource::NODES.named("", &name), &status).unwrap();
+    }
+}
+
+/// As k3s notes its command line, whose servers are the control planes.
+fn note_of_k3s(sim: &SimCluster, disabled: bool) {
+    for name in node_names(sim) {
+        let words = match name.starts_with("control") {
+            true => json!(["server", "--disable-kube-proxy", disabled.to_string()]),
+            false => json!(["agent"]),
+        };
+        let note =
+            json!([{ "op": "add", "path": "/metadata/annotations/k3s.io~1node-args", "value": words.to_string() }]);
+        sim.person().json_patch(&Resource::NODES.named("", &name), &note).unwrap();
+    }
+}
+
+fn run_within_k3s(sim: &SimCluster, runs: bool) {
+    for name in node_names(sim) {
+        sim.nodes_mut().node(&name).embedded_proxy = runs;
+    }
+}
+
+#[test]
+fn k3s_is_told_its_own_switch_which_is_proven_both_ways() {
+    let sim = migrated_after(40, |sim| {
+        told_by_kubelets(sim, "kubeletVersion", "v1.34.4+k3s1");
+        note_of_k3s(sim, false);
+        run_within_k3s(sim, true);
+        sim.person().delete(&Resource::DAEMON_SETS.named("kube-system", "kube-proxy"), None).unwrap();
+        sim.pass_time(Duration::from_secs(30));
+    });
+    let values_before = values(&sim);
+    assert!(refusal(&sim).contains("API server's own address is not known: kube-proxy of k3s"), "{}", refusal(&sim));
+    let server = ApiServer::parse("192.168.10.11:6443", None);
+    let plan = replacement_by(&sim, server).unwrap();
+    assert_eq!(lint::lint(&plan), vec![]);
+    assert!(
+        !plan.steps().any(|(_, _, step)| matches!(step.action, Action::CleanKubeProxy | Action::LimitKubeProxy { .. }))
+    );
+    assert!(plan.consequences.iter().any(|line| line.contains("disable-kube-proxy: true")), "{:?}", plan.consequences);
+    let Ok(Ended::Paused(reason)) = process(&sim, Some(&plan)) else { panic!("nobody has turned the switch") };
+    assert!(reason.contains("disable-kube-proxy: true") && reason.contains("/etc/rancher/k3s/config.yaml"), "{reason}");
+    assert!(sim.nodes().iter().all(|(_, node)| node.replaces), "Cilium serves before anybody is asked");
+    // The servers say so, and one of them was not restarted with it.
+    note_of_k3s(&sim, true);
+    run_within_k3s(&sim, false);
+    sim.nodes_mut().node("worker-2").embedded_proxy = true;
+    let Ok(Ended::Paused(reason)) = process(&sim, None) else { panic!("one node was not restarted") };
+    assert!(reason.contains("kube-proxy still runs on worker-2"), "{reason}");
+    run_within_k3s(&sim, false);
+    assert_eq!(process(&sim, None), Ok(Ended::Done));
+    always_served(&sim);
+
+    let back = way_back(&sim);
+    assert_eq!(lint::lint(&back), vec![]);
+    let Ok(Ended::Paused(reason)) = process(&sim, Some(&back)) else { panic!("nobody has turned it back") };
+    assert!(reason.contains("disable-kube-proxy: false"), "{reason}");
+    assert_eq!(values(&sim)["kubeProxyReplacement"], "true", "Cilium serves until then");
+    note_of_k3s(&sim, false);
+    run_within_k3s(&sim, true);
+    assert_eq!(process(&sim, None), Ok(Ended::Done));
+    sim.pass_time(Duration::from_secs(60));
+    assert_eq!(values(&sim), values_before);
+    assert!(sim.nodes().iter().all(|(_, node)| !node.replaces && node.proxy_rules));
+    always_served(&sim);
+}
+
+#[test]
+fn a_kube_proxy_that_talos_applies_is_not_ours_to_limit_and_its_rules_are_cleaned() {
+    let set = Resource::DAEMON_SETS.named("kube-system", "kube-proxy");
+    let sim = migrated_after(41, |sim| {
+        told_by_kubelets(sim, "osImage", "Talos (v1.11.2)");
+    });
+    let applied = sim.person().get(&set).unwrap().unwrap();
+    let plan = replacement(&sim).unwrap();
+    assert_eq!(lint::lint(&plan), vec![]);
+    assert!(!plan.steps().any(|(_, _, step)| matches!(step.action, Action::LimitKubeProxy { .. })));
+    let Ok(Ended::Paused(reason)) = process(&sim, Some(&plan)) else { panic!("nobody has turned the switch") };
+    assert!(reason.contains("cluster.proxy.disabled: true") && reason.contains("delete the DaemonSet"), "{reason}");
+    assert_eq!(sim.person().get(&set).unwrap().unwrap()["spec"], applied["spec"]);
+    sim.person().delete(&set, None).unwrap();
+    sim.pass_time(Duration::from_secs(30));
+    assert_eq!(process(&sim, None), Ok(Ended::Done));
+    assert!(sim.nodes().iter().all(|(_, node)| node.replaces && !node.proxy_rules));
+    let back = way_back(&sim);
+    let Ok(Ended::Paused(reason)) = process(&sim, Some(&back)) else { panic!("nobody has turned it back") };
+    assert!(reason.contains("cluster.proxy.disabled: false"), "{reason}");
+    let mut again = applied;
+    again["metadata"] = json!({ "namespace": "kube-system", "name": "kube-proxy" });
+    again.as_object_mut().unwrap().remove("status");
+    sim.person().create(&Resource::DAEMON_SETS, &again).unwrap();
+    sim.pass_time(Duration::from_secs(60));
+    assert_eq!(process(&sim, None), Ok(Ended::Done));
+    assert!(sim.nodes().iter().all(|(_, node)| !node.replaces && node.proxy_rules));
+    always_served(&sim);
 }
 
 fn refusal(sim: &SimCluster) -> String {

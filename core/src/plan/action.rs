@@ -171,6 +171,11 @@ pub enum Action {
     AwaitKubeProxy,
     /// Wait until no kube-proxy is left on the lane's node, or on any.
     AwaitNoKubeProxy,
+    /// Wait until whoever starts kube-proxy has stopped it on the lane's node, or started it again: the switch is printed.
+    AwaitSwitch {
+        /// Started, not stopped.
+        on: bool,
+    },
     /// Remove kube-proxy's rules from the lane's node, by its own cleanup.
     CleanKubeProxy,
     /// Look at everything once more.
@@ -198,6 +203,7 @@ impl Action {
                 | Self::AwaitReplacement
                 | Self::AwaitKubeProxy
                 | Self::AwaitNoKubeProxy
+                | Self::AwaitSwitch { .. }
                 | Self::Verify { .. }
         )
     }
@@ -235,6 +241,7 @@ impl Action {
             Self::LimitKubeProxy { .. } => "limit-kube-proxy",
             Self::AwaitKubeProxy => "await-kube-proxy",
             Self::AwaitNoKubeProxy => "await-no-kube-proxy",
+            Self::AwaitSwitch { .. } => "await-switch",
             Self::CleanKubeProxy => "clean-kube-proxy",
             Self::Verify { .. } => "verify",
         }
@@ -316,6 +323,8 @@ impl fmt::Display for Action {
             Self::LimitKubeProxy { limited: false } => f.write_str("kube-proxy on every node, as before"),
             Self::AwaitKubeProxy => f.write_str("wait for kube-proxy"),
             Self::AwaitNoKubeProxy => f.write_str("wait until kube-proxy is gone"),
+            Self::AwaitSwitch { on: false } => f.write_str("kube-proxy is switched off, by its owner"),
+            Self::AwaitSwitch { on: true } => f.write_str("kube-proxy is switched on again, by its owner"),
             Self::CleanKubeProxy => f.write_str("remove kube-proxy's rules by `kube-proxy --cleanup`"),
             Self::Verify { .. } => f.write_str("verify the whole cluster"),
         }

@@ -125,6 +125,7 @@ fn step_writes(writes: &mut Vec<Write>, settings: &Settings, node: &str, action:
         Action::CleanDatapath => task("remove Cilium's programs"),
         Action::ProbeServices { .. } => task("ask Services"),
         Action::ProveKubeProxy => task("read kube-proxy's rules"),
+        Action::AwaitSwitch { .. } => task("look whether kube-proxy runs"),
         Action::AwaitReplacement => task("ask an agent what it serves"),
         Action::CleanKubeProxy => task("remove kube-proxy's rules"),
         Action::LimitKubeProxy { .. } => {

@@ -54,7 +54,8 @@ impl<'a> PlanReport<'a> {
         let _ = writeln!(out, "  devices      {}", settings.devices.join(" "));
         let _ = writeln!(out, "  own range    {}", settings.cluster_pool.join(" "));
         if let Some(proxy) = &settings.kube_proxy {
-            let _ = writeln!(out, "  kube-proxy   daemonset {}/{}, {}", proxy.namespace, proxy.name, proxy.image);
+            let image = if proxy.image.is_empty() { String::new() } else { format!(", {}", proxy.image) };
+            let _ = writeln!(out, "  kube-proxy   {}{image}", proxy.told());
             let _ = writeln!(out, "  API server   {}", proxy.api_server);
         }
         let _ = writeln!(out, "  nodes        {} in {} waves", plan.nodes.len(), waves(plan));

@@ -17,8 +17,8 @@ impl Work for AwaitNoKubeProxy {
             let names: Vec<String> = pods.iter().map(key).collect();
             return Ok(Look::wait(format!("kube-proxy ends: {}", some(&names))));
         }
-        if node.is_none() {
-            let proxy = kube_proxy(cx)?;
+        let proxy = kube_proxy(cx)?;
+        if node.is_none() && proxy.distribution.is_none() {
             let set = cx.world.cluster.get(&Resource::DAEMON_SETS.named(&proxy.namespace, &proxy.name))?;
             let wanted = set.as_ref().and_then(|set| set.pointer("/status/desiredNumberScheduled")?.as_u64());
             if wanted.is_some_and(|wanted| wanted > 0) {

@@ -13,6 +13,7 @@ mod await_no_agent;
 mod await_no_kube_proxy;
 mod await_ovn_policy;
 mod await_replacement;
+mod await_switch;
 mod canary;
 mod clean_datapath;
 mod clean_kube_proxy;
@@ -205,6 +206,7 @@ pub fn work(action: &Action) -> Box<dyn Work + '_> {
         Action::LimitKubeProxy { limited } => Box::new(limit_kube_proxy::LimitKubeProxy(*limited)),
         Action::AwaitKubeProxy => Box::new(await_kube_proxy::AwaitKubeProxy),
         Action::AwaitNoKubeProxy => Box::new(await_no_kube_proxy::AwaitNoKubeProxy),
+        Action::AwaitSwitch { on } => Box::new(await_switch::AwaitSwitch(*on)),
         Action::CleanKubeProxy => Box::new(clean_kube_proxy::CleanKubeProxy),
         Action::Verify { chain } => Box::new(verify::Verify(*chain)),
     }

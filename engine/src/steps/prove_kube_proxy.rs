@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::support::asking::{Asked, ask_again, asked, in_parts, last_reason, stop_asking};
-use super::support::{services, some};
+use super::support::{kube_proxy, services, some};
 use super::{Cx, Look, StepError, Work};
 use crate::node_task::{self, Answer, Task};
 
@@ -26,6 +26,7 @@ impl Work for ProveKubeProxy {
                 return Ok(Look::Act(json!({ "pod": pod, "node": node, "after": last_reason(cx) })));
             }
         };
+        let listens = answer.contains(&Answer::Listens);
         let (mut told, mut foreign, mut lacking) = (None, 0, Vec::new());
         for line in answer {
             match line {
@@ -39,6 +40,13 @@ impl Work for ProveKubeProxy {
         if foreign > 0 && !cx.plan.kind.goes_back() {
             return Ok(Look::Blocked(format!(
                 "{foreign} services of IPVS are on {node} and not kube-proxy's; its cleanup may flush them"
+            )));
+        }
+        // Going back the switch was looked at by a step of its own.
+        if !listens && kube_proxy(cx)?.distribution.is_some() && !cx.plan.kind.goes_back() {
+            return Ok(Look::Blocked(format!(
+                "kube-proxy on {node} does not listen on its port 10249, so it could not be told later whether it is gone: give it its usual \
+                 metrics address, or replace it by hand (docs/runbook.md)"
             )));
         }
         if !lacking.is_empty() {

@@ -370,25 +370,69 @@ pub fn finish(ended: &Ended, signal: Option<ExitCode>, command: &str) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use ovncilium_core::plan::Action;
+    use ovncilium_core::facts::{Subject, tools};
+    use ovncilium_core::plan::{self, Resource};
     use ovncilium_engine::collect;
+    use ovncilium_engine::world::Cluster as _;
     use ovncilium_sim::SimCluster;
 
     use super::*;
 
-    /// A plan for the pretend cluster in which agents enforce before anybody has looked at what they would drop.
-    fn unreviewed() -> (Plan, Facts) {
-        let sim = SimCluster::example(1).unwrap();
+    fn read(sim: &SimCluster) -> Facts {
         let world = sim.world();
         let options =
             collect::Options { context: None, release_namespace: "kube-system".into(), now: world.clock.now() };
-        let facts = collect::collect(world.cluster, &options).unwrap();
+        let mut facts = collect::collect(world.cluster, &options).unwrap();
+        let helm = tools::Helm { path: "helm".to_owned(), version: Some("v3.19.5".to_owned()) };
+        facts.tools = Subject::known(tools::Tools { helm: Some(helm) }, world.clock.now());
+        facts
+    }
+
+    #[test]
+    fn where_kube_proxy_is_not_or_goes_kube_ovn_goes_on_serving() {
+        let sim = SimCluster::example(1).unwrap();
+        let world = sim.world();
+        let catalog = policies::Sources::default().catalog().unwrap();
+        let chart = world.charts.chart().unwrap();
+        let choices = migrate::Choices { soak_seconds: 0, ..migrate::Choices::default() };
+        let plan = migrate::migrate(&read(&sim), &chart, &[], &choices, vec![], world.clock.now()).unwrap();
+        let asked = |sim: &SimCluster| {
+            let (mut facts, now) = (read(sim), sim.world().clock.now());
+            let version = Some(chart.version.clone());
+            facts::set_intent(&mut facts, Action::Migrate, version, &plan.settings.cluster_pool, now);
+            opinion(&policies::judge(&catalog, &facts.into(), now))
+        };
+        assert_eq!(asked(&sim), Ok(()));
+        let nothing = BTreeMap::new();
+        let what = Claim::Begin { plan: &plan, attachments: &nothing };
+        let run = claim(world, "kube-system", "somebody", &what, &mut |_| {}).unwrap();
+        // It goes when the first nodes are chained.
+        let (mut stages, set) = (0, Resource::DAEMON_SETS.named("kube-system", "kube-proxy"));
+        let mut gate = || {
+            stages += 1;
+            if stages == 3 {
+                sim.person().delete(&set, None).unwrap();
+            }
+            asked(&sim)
+        };
+        let ended = run.carry_out(&mut gate, &mut |_| {}).unwrap();
+        let Ended::Paused(reason) = ended else { panic!("it went on: {ended:?}") };
+        assert!(reason.contains("service-provider/provider-ready"), "{reason}");
+        assert!(sim.nodes().ovn.load_balancer, "nobody else serves");
+        let again = asked(&sim).unwrap_err();
+        assert!(again.contains("only Kube-OVN's own load balancer serves Services"), "{again}");
+    }
+
+    /// A plan for the pretend cluster in which agents enforce before anybody has looked at what they would drop.
+    fn unreviewed() -> (Plan, Facts) {
+        let sim = SimCluster::example(1).unwrap();
+        let (world, facts) = (sim.world(), read(&sim));
         let chart = world.charts.chart().unwrap();
         let choices = migrate::Choices::default();
         let mut plan = migrate::migrate(&facts, &chart, &[], &choices, vec![], world.clock.now()).unwrap();
         assert!(trustworthy(&plan, "kube-system", &facts).is_ok());
         for lane in plan.phases.iter_mut().flat_map(|phase| &mut phase.stages).flat_map(|stage| &mut stage.lanes) {
-            lane.steps.retain(|step| step.action != Action::ReviewDrops);
+            lane.steps.retain(|step| step.action != plan::Action::ReviewDrops);
         }
         (plan, facts)
     }

@@ -111,7 +111,7 @@ impl Job<'_> {
     fn replace(&self) -> Result<ExitCode, Failure> {
         let (facts, found) = self.look()?;
         let was_replaced = self.header().kind == Kind::ReplaceKubeProxy;
-        if was_replaced && found.sets.iter().all(|set| set.limited) {
+        if was_replaced && !kube_proxy_serves(&facts) {
             ui::say(&NoReplacement::Replaced.to_string());
             return Ok(ExitCode::Done);
         }
@@ -207,6 +207,12 @@ impl Job<'_> {
             (Ended::Stopped, kind) => finish(&ended, clock.stopped_by(), kind.command()),
         }
     }
+}
+
+/// Whether it runs on some node, or that is not known.
+fn kube_proxy_serves(facts: &Facts) -> bool {
+    let services = facts.services.value.known();
+    services.is_none_or(|services| services.providers.iter().any(|one| one.kind == "kube-proxy" && one.desired > 0))
 }
 
 /// Everything the chart makes at any stage of this way, and of what it leaves.

@@ -78,6 +78,8 @@ pub struct PretendNode {
     pub cilium_rules: bool,
     /// kube-proxy runs on it.
     pub kube_proxy: bool,
+    /// Its distribution runs kube-proxy in a process of its own.
+    pub embedded_proxy: bool,
     /// kube-proxy's rules are on it.
     pub proxy_rules: bool,
     /// Cilium's programs serve Services on it, whoever runs: they do what the agent that made them was told.

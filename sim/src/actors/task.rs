@@ -183,6 +183,9 @@ fn proxy(node: &PretendNode, pod: &Value) -> Outcome {
     if node.ipvs > 0 {
         let _ = writeln!(answer, "foreign {}", node.ipvs);
     }
+    if node.kube_proxy {
+        answer.push_str("listens\n");
+    }
     for frontend in wanted.iter().filter(|_| !node.proxy_rules) {
         let _ = writeln!(answer, "lacking {frontend}");
     }

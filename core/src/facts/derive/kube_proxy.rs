@@ -7,9 +7,9 @@ use serde_json::Value;
 use super::command_line::{CommandLine, Runs};
 use super::object::{by_name, list, meta, name, namespace, number, some_text, text, texts};
 use super::owner::owner;
-use super::services::{self, configuration, is_static_kube_proxy, mode_of};
+use super::services::{self, configuration, is_kube_proxy, is_static_kube_proxy, mode_of};
 use crate::plan::action::KUBE_PROXY_LABEL;
-use crate::plan::kube_proxy::found::Distribution;
+use crate::plan::kube_proxy::found::{Distribution, StaticPods};
 use crate::plan::kube_proxy::{ApiServer, Found, ProxySet};
 use crate::plan::{ObjectRef, Resource};
 use crate::render::Stream;
@@ -33,7 +33,7 @@ pub fn kube_proxy(sets: &[Value], maps: &[Value], pods: &[Value], services: &[Va
     };
     Found {
         sets: proxies.map(|(set, proxy)| of_set(set, proxy, maps)).collect(),
-        static_pods: statics.first().map(|pod| namespace(pod).to_owned()),
+        static_pods: statics.first().map(|pod| of_static_pod(pod)),
         distribution: nodes.iter().find_map(distribution),
         service_addresses: services.iter().flat_map(addresses).collect(),
         local_traffic: count(&|service| text(service, "/spec/externalTrafficPolicy") == "Local"),
@@ -45,6 +45,20 @@ pub fn kube_proxy(sets: &[Value], maps: &[Value], pods: &[Value], services: &[Va
             .map(|node| name(node).to_owned())
             .collect(),
     }
+}
+
+fn of_static_pod(pod: &Value) -> StaticPods {
+    let proxy = list(pod, "/spec/containers").iter().find(|container| is_kube_proxy(container));
+    StaticPods {
+        namespace: namespace(pod).to_owned(),
+        image: proxy.map(|proxy| text(proxy, "/image").to_owned()).unwrap_or_default(),
+        program: proxy.map(program).unwrap_or_default(),
+    }
+}
+
+/// Whether a pod runs kube-proxy, whoever has made it.
+pub fn runs_kube_proxy(pod: &Value) -> bool {
+    list(pod, "/spec/containers").iter().any(is_kube_proxy)
 }
 
 fn of_set(set: &Value, proxy: &Value, maps: &[Value]) -> ProxySet {
@@ -159,6 +173,26 @@ mod tests {
         assert_eq!(kube_proxy(&[by_shell], &[map()], &[], &[], &[]).sets[0].program, ["kube-proxy"]);
         let unread = kube_proxy(&[set()], &[], &[], &[], &[]);
         assert_eq!((unread.sets[0].mode.as_str(), &unread.sets[0].api_server), ("", &None));
+    }
+
+    #[test]
+    fn a_static_pod_tells_its_image_and_is_told_from_others() {
+        let container =
+            json!({ "image": "rancher/hardened-kube-proxy:v1.34.4", "command": ["kube-proxy"], "args": ["--v=2"] });
+        let pod = |owner: &str| {
+            json!({
+                "metadata": { "namespace": "kube-system", "name": "kube-proxy-n1", "ownerReferences": [{ "kind": owner, "name": "n1", "controller": true }] },
+                "spec": { "containers": [{ "image": "x", "command": ["sleep"] }, container.clone()] },
+            })
+        };
+        let found = kube_proxy(&[], &[], &[pod("Node")], &[], &[]).static_pods.unwrap();
+        assert_eq!(
+            (found.image.as_str(), found.program),
+            ("rancher/hardened-kube-proxy:v1.34.4", vec!["kube-proxy".to_owned()])
+        );
+        assert_eq!(kube_proxy(&[], &[], &[pod("DaemonSet")], &[], &[]).static_pods, None);
+        assert!(runs_kube_proxy(&pod("DaemonSet")));
+        assert!(!runs_kube_proxy(&json!({ "spec": { "containers": [{ "command": ["sleep"] }] } })));
     }
 
     #[test]

@@ -17,7 +17,8 @@ mod owner;
 mod services;
 mod workloads;
 
-pub use kube_proxy::{kube_proxy, kube_proxy_config};
+pub use kube_proxy::{kube_proxy, kube_proxy_config, runs_kube_proxy};
+pub use services::kube_proxy_disabled;
 pub(in crate::facts) use workloads::unmanaged_but;
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::command_line::{CommandLine, Runs};
 use super::config_map;
-use super::object::{by_name, condition, controller, list, name, namespace, number, qualified, text};
+use super::object::{by_name, condition, controller, list, meta, name, namespace, number, qualified, text};
 use crate::facts::cilium::Cilium;
 use crate::facts::inventory::Inventory;
 use crate::facts::kube_ovn::KubeOvn;
@@ -28,6 +28,8 @@ pub(super) fn services(
         providers.push(Provider { kind: "kube-proxy".to_owned(), mode: mode(inventory, set, proxy), ..rollout(set) });
     }
     providers.extend(static_kube_proxies(inventory)?);
+    // Where nodes cannot be listed nothing is said of any provider.
+    providers.extend(inventory.all(Resource::NODES).ok().and_then(within_k3s));
     if let Some(found) = &cilium?.installation {
         let replaces = found.config.get("kube-proxy-replacement").is_some_and(|v| v == "true" || v == "strict");
         let set = sets.iter().copied().find(|set| namespace(set) == found.namespace && name(set) == found.daemonset);
@@ -69,7 +71,7 @@ fn rollout(set: &Value) -> Provider {
 /// The DaemonSet and the container of it that runs kube-proxy.
 pub(super) fn kube_proxy(set: &Value) -> Option<(&Value, &Value)> {
     let containers = list(set, "/spec/template/spec/containers");
-    let proxy = containers.iter().find(|c| CommandLine::of(c).runs(&["kube-proxy"]) != Runs::No)?;
+    let proxy = containers.iter().find(|container| is_kube_proxy(container))?;
     Some((set, proxy))
 }
 
@@ -88,8 +90,46 @@ fn static_kube_proxies(inventory: &Inventory) -> Result<Option<Provider>, String
 
 /// Whether a pod is a static one of kube-proxy.
 pub(super) fn is_static_kube_proxy(pod: &Value) -> bool {
-    controller(pod).is_some_and(|(kind, _)| kind == "Node")
-        && list(pod, "/spec/containers").iter().any(|c| CommandLine::of(c).runs(&["kube-proxy"]) != Runs::No)
+    controller(pod).is_some_and(|(kind, _)| kind == "Node") && list(pod, "/spec/containers").iter().any(is_kube_proxy)
+}
+
+pub(super) fn is_kube_proxy(container: &Value) -> bool {
+    CommandLine::of(container).runs(&["kube-proxy"]) != Runs::No
+}
+
+/// kube-proxy as a part of k3s: no object tells of it but the nodes, on which k3s notes how it was started. One provider for all of them,
+/// where every server tells that it is not disabled.
+fn within_k3s(nodes: &[Value]) -> Option<Provider> {
+    let of_k3s: Vec<&Value> =
+        nodes.iter().filter(|node| text(node, "/status/nodeInfo/kubeletVersion").contains("+k3s")).collect();
+    let servers: Vec<bool> = of_k3s.iter().filter_map(|node| kube_proxy_disabled(node)).collect();
+    if servers.is_empty() || servers.contains(&true) {
+        return None;
+    }
+    Some(Provider {
+        kind: "kube-proxy".to_owned(),
+        object: "kube-proxy within k3s".to_owned(),
+        desired: count(of_k3s.iter().copied()),
+        ready: count(of_k3s.iter().copied().filter(|node| condition(node, "Ready"))),
+        mode: String::new(),
+    })
+}
+
+/// Whether a server of k3s or RKE2 was told to start no kube-proxy, by what it has noted of its command line and configuration file on
+/// its node; `None` on nodes that are no server.
+pub fn kube_proxy_disabled(node: &Value) -> Option<bool> {
+    let noted = ["k3s.io/node-args", "rke2.io/node-args"].into_iter().find_map(|key| meta(node, "annotations", key))?;
+    let words: Vec<String> = serde_json::from_str(noted).ok()?;
+    if words.first().is_none_or(|word| word != "server") {
+        return None;
+    }
+    let flag =
+        words.iter().position(|word| word.trim_start_matches('-').split('=').next() == Some("disable-kube-proxy"));
+    Some(flag.is_some_and(|at| {
+        // The value stands behind an equals sign, or is the next word.
+        let value = words[at].split_once('=').map(|(_, value)| value).or_else(|| words.get(at + 1).map(String::as_str));
+        value != Some("false")
+    }))
 }
 
 /// ConfigMap and key that hold kube-proxy's configuration file, when its container mounts one.

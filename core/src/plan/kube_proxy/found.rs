@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::facts::kube_ovn::Owner;
 
 use super::ApiServer;
@@ -11,8 +13,8 @@ use super::ApiServer;
 pub struct Found {
     /// Its DaemonSets; one is usual.
     pub sets: Vec<ProxySet>,
-    /// Namespace of its static pods, where there are any.
-    pub static_pods: Option<String>,
+    /// Its static pods, where there are any.
+    pub static_pods: Option<StaticPods>,
     /// A distribution with a switch of its own.
     pub distribution: Option<Distribution>,
     /// Addresses at which Services are reached.
@@ -61,8 +63,20 @@ impl ProxySet {
     }
 }
 
+/// Static pods of kube-proxy, which are alike on every node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StaticPods {
+    /// Their namespace.
+    pub namespace: String,
+    /// Image of their container.
+    pub image: String,
+    /// The words that start it, without flags.
+    pub program: Vec<String>,
+}
+
 /// A distribution that starts kube-proxy by itself, and stops it by a switch of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Distribution {
     /// kube-proxy is part of the `k3s` process.
     K3s,
@@ -93,18 +107,24 @@ impl Distribution {
         }
     }
 
-    /// The switch, and where it is.
-    pub fn switch(self) -> &'static str {
+    /// What starts kube-proxy, or stops it, and where that is set.
+    pub fn switch(self, on: bool) -> String {
         match self {
-            Self::K3s => {
-                "`disable-kube-proxy: true` in /etc/rancher/k3s/config.yaml of every server, then restart k3s on every node"
-            }
-            Self::Rke2 => {
-                "`disable-kube-proxy: true` in /etc/rancher/rke2/config.yaml of every server, then restart RKE2 on every node"
+            Self::K3s | Self::Rke2 => {
+                let folder = self.name().to_lowercase();
+                format!(
+                    "set `disable-kube-proxy: {}` in /etc/rancher/{folder}/config.yaml of every server, then restart {} on servers and agents",
+                    !on,
+                    self.name()
+                )
             }
             Self::Talos => {
-                "`cluster.proxy.disabled: true` in the machine configuration of every control plane (`talosctl patch machineconfig`), then \
-                 delete the DaemonSet"
+                let then = if on { "" } else { ", then delete the DaemonSet" };
+                format!(
+                    "set `cluster.proxy.disabled: {}` in the machine configuration of every control plane (`talosctl patch \
+                     machineconfig`){then}",
+                    !on
+                )
             }
         }
     }

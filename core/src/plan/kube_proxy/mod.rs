@@ -12,18 +12,21 @@ pub(super) mod rules;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use found::{Found, ProxySet};
+pub use found::{Distribution, Found, ProxySet};
 pub use refusal::NoReplacement;
 
 /// kube-proxy as its replacement has found it, and whether the release's values replace it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KubeProxy {
-    /// Namespace of its DaemonSet.
+    /// Who starts and stops it, where that is not ours to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distribution: Option<Distribution>,
+    /// Namespace of its DaemonSet or static pods; empty where it is part of another program.
     pub namespace: String,
-    /// Name of its DaemonSet.
+    /// Name of its DaemonSet; empty where there is none.
     pub name: String,
-    /// Its image: the one whose rules are on the nodes.
+    /// Its image: the one whose rules are on the nodes. Empty where it is part of another program.
     pub image: String,
     /// Pull secrets of its pods.
     pub image_pull_secrets: Vec<String>,
@@ -39,6 +42,15 @@ pub struct KubeProxy {
 }
 
 impl KubeProxy {
+    /// `daemonset kube-system/kube-proxy`, or what it is part of.
+    pub fn told(&self) -> String {
+        match (self.distribution, self.name.as_str()) {
+            (Some(distribution), "") => format!("kube-proxy of {}", distribution.name()),
+            (Some(distribution), name) => format!("daemonset {}/{name} of {}", self.namespace, distribution.name()),
+            (None, name) => format!("daemonset {}/{name}", self.namespace),
+        }
+    }
+
     /// Host and port of the API server, where Cilium replaces kube-proxy.
     pub fn replaced_by(&self) -> Option<(String, String)> {
         self.replaced.then(|| (self.api_server.host.clone(), self.api_server.port.to_string()))

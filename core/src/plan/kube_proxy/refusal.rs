@@ -2,8 +2,6 @@
 
 use crate::outcome::{ExitCode, NextStep};
 
-use super::found::Distribution;
-
 /// Why there is no plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoReplacement {
@@ -20,12 +18,6 @@ pub enum NoReplacement {
     NotSettled {
         /// The first thing that does not.
         what: String,
-    },
-    /// The distribution brings kube-proxy along.
-    #[error("no plan: {} starts kube-proxy by itself; nothing was changed", distribution.name())]
-    Distribution {
-        /// Which.
-        distribution: Distribution,
     },
     /// It is not a DaemonSet.
     #[error("no plan: kube-proxy runs as static pods in {namespace}; nothing was changed")]
@@ -83,7 +75,7 @@ pub enum NoReplacement {
     /// Nobody has told the API server's own address.
     #[error("no plan: the API server's own address is not known: {object} does not tell it")]
     NoApiServer {
-        /// The DaemonSet.
+        /// What kube-proxy is there.
         object: String,
     },
     /// An address that is served by what is being replaced.
@@ -137,10 +129,6 @@ impl NoReplacement {
         match self {
             Self::Unknown { .. } => NextStep::Command("kubectl ovncilium check".to_owned()),
             Self::NotSettled { .. } => NextStep::Command("kubectl ovncilium verify".to_owned()),
-            Self::Distribution { distribution } => edit(format!(
-                "its own switch is {}; first have Cilium serve Services: docs/runbook.md, \"Replacing kube-proxy\"",
-                distribution.switch()
-            )),
             Self::Static { .. } => edit(
                 "whoever writes their manifests removes them, after Cilium serves Services: docs/runbook.md, \"Replacing kube-proxy\""
                     .to_owned(),

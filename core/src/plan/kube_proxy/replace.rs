@@ -15,7 +15,7 @@ use crate::plan::{
 };
 use crate::values::own;
 
-use super::found::{Found, ProxySet};
+use super::found::{Distribution, Found, ProxySet, StaticPods};
 use super::{ApiServer, KubeProxy, NoReplacement};
 
 /// Keys that a replacement sets and a migration does not.
@@ -35,9 +35,10 @@ pub fn settings(
 ) -> Result<Settings, NoReplacement> {
     let release = same_release(recorded, release)?;
     must_hold(facts, recorded)?;
-    let set = the_one(found)?;
-    may_be_taken(set)?;
-    serves_everywhere(facts, set)?;
+    let mut proxy = match found.distribution {
+        Some(distribution) => of_distribution(distribution, found)?,
+        None => of_set(facts, the_one(found)?)?,
+    };
     if !of_packets(&release.values) {
         let pods = virtual_machines(facts)?;
         if !pods.is_empty() {
@@ -45,23 +46,60 @@ pub fn settings(
         }
     }
     let own_server = || of_values(&release.values);
-    let server = given.or_else(own_server).or_else(|| set.api_server.clone());
-    let Some(api_server) = server else { return Err(NoReplacement::NoApiServer { object: set.object() }) };
+    let its_server = || found.sets.first().and_then(|set| set.api_server.clone());
+    let server = given.or_else(own_server).or_else(its_server);
+    let Some(api_server) = server else { return Err(NoReplacement::NoApiServer { object: proxy.told() }) };
     if found.service_addresses.contains(&api_server.host) || is_service_name(&api_server.host) {
         return Err(NoReplacement::ServiceAddress { server: api_server.to_string() });
     }
+    proxy.api_server = api_server;
+    proxy.own_values = own_of(&release.values);
     let mut settings = recorded.clone();
-    settings.kube_proxy = Some(KubeProxy {
+    settings.kube_proxy = Some(proxy);
+    Ok(settings)
+}
+
+/// What a DaemonSet says of itself; where the API server is, and what the values were, is not yet known.
+fn described(set: &ProxySet) -> KubeProxy {
+    KubeProxy {
+        distribution: None,
         namespace: set.namespace.clone(),
         name: set.name.clone(),
         image: set.image.clone(),
         image_pull_secrets: set.image_pull_secrets.clone(),
         program: set.program.clone(),
-        api_server,
+        api_server: ApiServer { host: String::new(), port: 0 },
         replaced: true,
-        own_values: own_of(&release.values),
-    });
-    Ok(settings)
+        own_values: Value::Null,
+    }
+}
+
+fn of_set(facts: &Facts, set: &ProxySet) -> Result<KubeProxy, NoReplacement> {
+    may_be_taken(set)?;
+    serves_everywhere(facts, set)?;
+    Ok(described(set))
+}
+
+/// Of a kube-proxy that a distribution starts only its rules are taken away, by its image where it has one; that it serves is proven by its
+/// rules, before anything is changed.
+fn of_distribution(distribution: Distribution, found: &Found) -> Result<KubeProxy, NoReplacement> {
+    let mut proxy = match (found.sets.as_slice(), &found.static_pods) {
+        ([set], None) => {
+            must_use_iptables(set)?;
+            described(set)
+        }
+        ([], Some(pods)) => KubeProxy {
+            namespace: pods.namespace.clone(),
+            image: pods.image.clone(),
+            program: pods.program.clone(),
+            ..described(&ProxySet::default())
+        },
+        ([], None) if distribution == Distribution::K3s => described(&ProxySet::default()),
+        ([], None) => return Err(NoReplacement::Nowhere),
+        (sets, static_pods) => return Err(several(sets, static_pods.as_ref())),
+    };
+    proxy.distribution = Some(distribution);
+    Ok(proxy)
 }
 
 /// The plan; `settings` are those of [`settings`].
@@ -139,20 +177,18 @@ fn must_hold(facts: &Facts, settings: &Settings) -> Result<(), NoReplacement> {
 }
 
 fn the_one(found: &Found) -> Result<&ProxySet, NoReplacement> {
-    // It is started where no object tells, or put back.
-    if let Some(distribution) = found.distribution {
-        return Err(NoReplacement::Distribution { distribution });
-    }
     match (found.sets.as_slice(), &found.static_pods) {
         ([set], None) => Ok(set),
-        ([], Some(namespace)) => Err(NoReplacement::Static { namespace: namespace.clone() }),
+        ([], Some(pods)) => Err(NoReplacement::Static { namespace: pods.namespace.clone() }),
         ([], None) => Err(NoReplacement::Nowhere),
-        (sets, static_pods) => {
-            let mut sets: Vec<String> = sets.iter().map(ProxySet::object).collect();
-            sets.extend(static_pods.iter().map(|namespace| format!("static pods in {namespace}")));
-            Err(NoReplacement::Several { sets })
-        }
+        (sets, static_pods) => Err(several(sets, static_pods.as_ref())),
     }
+}
+
+fn several(sets: &[ProxySet], static_pods: Option<&StaticPods>) -> NoReplacement {
+    let mut sets: Vec<String> = sets.iter().map(ProxySet::object).collect();
+    sets.extend(static_pods.map(|pods| format!("static pods in {}", pods.namespace)));
+    NoReplacement::Several { sets }
 }
 
 fn may_be_taken(set: &ProxySet) -> Result<(), NoReplacement> {
@@ -164,6 +200,10 @@ fn may_be_taken(set: &ProxySet) -> Result<(), NoReplacement> {
     if let Some(owner) = owner {
         return Err(NoReplacement::Owned { object: set.object(), owner });
     }
+    must_use_iptables(set)
+}
+
+fn must_use_iptables(set: &ProxySet) -> Result<(), NoReplacement> {
     match set.mode.as_str() {
         "iptables" => Ok(()),
         mode => {
@@ -238,18 +278,35 @@ fn phases(settings: &Settings, nodes: &[PlannedNode]) -> Vec<Phase> {
     take_over.extend(in_waves("take-over", &|| {
         vec![Action::RestartAgent, Action::AwaitReplacement, Action::ProbeServices { moment: Moment::After }]
     }));
-    let mut retire = vec![
-        node_stage("labels", "limit", &all, 0, || vec![labels(&[(KUBE_PROXY_LABEL, Some("true"))])]),
-        cluster_stage("kube-proxy", vec![step("limit", Action::LimitKubeProxy { limited: true })]),
-    ];
-    retire.extend(in_waves("retire", &|| {
-        vec![
-            labels(&[(KUBE_PROXY_LABEL, None)]),
-            Action::AwaitNoKubeProxy,
-            Action::CleanKubeProxy,
-            Action::ProbeServices { moment: Moment::After },
-        ]
-    }));
+    let proxy = settings.kube_proxy.as_ref();
+    let retire = match proxy.and_then(|proxy| proxy.distribution) {
+        None => {
+            let mut retire = vec![
+                node_stage("labels", "limit", &all, 0, || vec![labels(&[(KUBE_PROXY_LABEL, Some("true"))])]),
+                cluster_stage("kube-proxy", vec![step("limit", Action::LimitKubeProxy { limited: true })]),
+            ];
+            retire.extend(in_waves("retire", &|| {
+                vec![
+                    labels(&[(KUBE_PROXY_LABEL, None)]),
+                    Action::AwaitNoKubeProxy,
+                    Action::CleanKubeProxy,
+                    Action::ProbeServices { moment: Moment::After },
+                ]
+            }));
+            retire
+        }
+        // Whoever turns the switch decides which node is next.
+        Some(distribution) => {
+            vec![node_stage(&format!("the switch of {}", distribution.name()), "retire", &all, 0, || {
+                let mut actions = vec![Action::AwaitSwitch { on: false }];
+                if proxy.is_some_and(|proxy| !proxy.image.is_empty()) {
+                    actions.push(Action::CleanKubeProxy);
+                }
+                actions.push(Action::ProbeServices { moment: Moment::After });
+                actions
+            })]
+        }
+    };
     vec![
         phase(
             0,
@@ -287,13 +344,28 @@ fn consequences(settings: &Settings, found: &Found) -> Vec<String> {
         "connections through node ports, external addresses and load balancers may be reset when Cilium takes them over: both keep \
          their own tables"
             .to_owned(),
-        "kube-proxy restarts once on each node before it leaves: its DaemonSet changes".to_owned(),
         "after a restart of a node its Services answer when Cilium's agent is there; kube-ovn-cni waits for that".to_owned(),
-        "the DaemonSet of kube-proxy stays, and fits no node; `kubeadm upgrade` puts it back beside Cilium, which is told by \
-         `kubectl ovncilium verify`"
-            .to_owned(),
         format!("node ports are served on the devices that Cilium knows: {}", settings.devices.join(", ")),
     ];
+    let proxy = settings.kube_proxy.as_ref();
+    match proxy.and_then(|proxy| Some((proxy, proxy.distribution?))) {
+        None => lines.extend([
+            "kube-proxy restarts once on each node before it leaves: its DaemonSet changes".to_owned(),
+            "the DaemonSet of kube-proxy stays, and fits no node; `kubeadm upgrade` puts it back beside Cilium, which is told by \
+             `kubectl ovncilium verify`"
+                .to_owned(),
+        ]),
+        Some((proxy, distribution)) => {
+            let switch = distribution.switch(false);
+            lines.push(format!("kube-proxy is stopped by you, when the run asks for it: {switch}"));
+            if proxy.image.is_empty() {
+                lines.push(format!(
+                    "rules that {} leaves stay on a node until it restarts: nobody keeps them, and Cilium is asked before them",
+                    distribution.name()
+                ));
+            }
+        }
+    }
     let mut counted = |count: u32, what: &str| {
         if count > 0 {
             lines.push(format!("{count} Services {what}"));

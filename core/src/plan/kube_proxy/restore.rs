@@ -26,8 +26,6 @@ pub fn restore(
 ) -> Result<Plan, NoReplacement> {
     let settings = settings(recorded)?;
     let proxy = settings.kube_proxy.as_ref().ok_or(NoReplacement::NeverReplaced)?;
-    let set = found.sets.iter().find(|set| set.namespace == proxy.namespace && set.name == proxy.name);
-    let Some(set) = set else { return Err(NoReplacement::Nowhere) };
     let planned = ready_nodes(facts, settings.wave_limit)?;
     let waves = by_wave(&planned);
     let in_waves = |part: &str, actions: &dyn Fn() -> Vec<Action>| {
@@ -37,24 +35,42 @@ pub fn restore(
         waves.iter().enumerate().map(stage).collect::<Vec<_>>()
     };
     let all: Vec<&PlannedNode> = planned.iter().collect();
-    let mut comes_back = in_waves("return", &|| {
-        let mut actions = Vec::new();
-        if set.limited {
-            actions.push(labels(&[(KUBE_PROXY_LABEL, Some("true"))]));
+    let comes_back = match proxy.distribution {
+        None => {
+            let set = found.sets.iter().find(|set| set.namespace == proxy.namespace && set.name == proxy.name);
+            let Some(set) = set else { return Err(NoReplacement::Nowhere) };
+            let mut stages = in_waves("return", &|| {
+                let mut actions = Vec::new();
+                if set.limited {
+                    actions.push(labels(&[(KUBE_PROXY_LABEL, Some("true"))]));
+                }
+                actions.extend([Action::AwaitKubeProxy, Action::ProveKubeProxy]);
+                actions
+            });
+            if set.limited {
+                let limit = Action::LimitKubeProxy { limited: false };
+                stages.push(cluster_stage("kube-proxy", vec![step("return", limit)]));
+            }
+            // A run that died between the labels and the limit has left labels alone.
+            if set.limited || !found.labelled.is_empty() {
+                let unlabelled = || vec![labels(&[(KUBE_PROXY_LABEL, None)])];
+                stages.push(node_stage("labels", "return-labels", &all, 0, unlabelled));
+            }
+            stages.push(node_stage("look at every node", "return-proof", &all, 0, || {
+                vec![Action::AwaitKubeProxy, Action::ProveKubeProxy, Action::ProbeServices { moment: Moment::Before }]
+            }));
+            stages
         }
-        actions.extend([Action::AwaitKubeProxy, Action::ProveKubeProxy]);
-        actions
-    });
-    if set.limited {
-        comes_back.push(cluster_stage("kube-proxy", vec![step("return", Action::LimitKubeProxy { limited: false })]));
-    }
-    // A run that died between the labels and the limit has left labels alone.
-    if set.limited || !found.labelled.is_empty() {
-        comes_back.push(node_stage("labels", "return-labels", &all, 0, || vec![labels(&[(KUBE_PROXY_LABEL, None)])]));
-    }
-    comes_back.push(node_stage("look at every node", "return-proof", &all, 0, || {
-        vec![Action::AwaitKubeProxy, Action::ProveKubeProxy, Action::ProbeServices { moment: Moment::Before }]
-    }));
+        Some(distribution) => {
+            vec![node_stage(&format!("the switch of {}", distribution.name()), "return", &all, 0, || {
+                vec![
+                    Action::AwaitSwitch { on: true },
+                    Action::ProveKubeProxy,
+                    Action::ProbeServices { moment: Moment::Before },
+                ]
+            })]
+        }
+    };
     let mut hand_back =
         vec![cluster_stage("release", vec![step("hand-back", Action::SetRelease { stage: ReleaseStage::Held })])];
     hand_back
@@ -86,6 +102,15 @@ pub fn restore(
             ],
         ),
     ];
+    let its_return = match proxy.distribution {
+        None => {
+            "the DaemonSet of kube-proxy becomes what it was; its pods are started, and once more when its limit goes"
+                .to_owned()
+        }
+        Some(distribution) => {
+            format!("kube-proxy is started by you, when the run asks for it: {}", distribution.switch(true))
+        }
+    };
     let mut plan = Plan {
         schema: SCHEMA,
         written_by: env!("CARGO_PKG_VERSION").to_owned(),
@@ -101,7 +126,7 @@ pub fn restore(
         consequences: vec![
             "connections through node ports, external addresses and load balancers may be reset when kube-proxy serves them again"
                 .to_owned(),
-            "the DaemonSet of kube-proxy becomes what it was; its pods are started, and once more when its limit goes".to_owned(),
+            its_return,
         ],
         writes: Vec::new(),
     };

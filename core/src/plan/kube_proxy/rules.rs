@@ -86,6 +86,23 @@ fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static 
             past.ready.insert(node.to_owned());
         }
         Action::LabelNode { labels } => label(past, plan.kind, node, labels, &mut must),
+        Action::LimitKubeProxy { .. } if is_switched(plan) => {
+            must(false, "what a distribution starts is changed by us");
+        }
+        Action::AwaitSwitch { on } => {
+            must(is_switched(plan), "nobody has a switch of kube-proxy");
+            must(*on != replaces, "the switch is turned the other way");
+            if *on {
+                past.ready.insert(node.to_owned());
+            } else {
+                must(
+                    every(&past.replaced) && every(&past.probed),
+                    "kube-proxy is switched off before Cilium serves everywhere",
+                );
+                past.gone.insert(node.to_owned());
+                past.unlabelled.insert(node.to_owned());
+            }
+        }
         Action::LimitKubeProxy { limited: true } => {
             must(replaces, "kube-proxy is limited on the way back");
             must(every(&past.labelled), "kube-proxy leaves nodes that nobody has labelled");
@@ -110,6 +127,10 @@ fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static 
         _ => must(false, "it has nothing to do with kube-proxy"),
     }
     broken
+}
+
+fn is_switched(plan: &Plan) -> bool {
+    plan.settings.kube_proxy.as_ref().is_some_and(|proxy| proxy.distribution.is_some())
 }
 
 fn label(

@@ -5,6 +5,7 @@ pub(super) mod services;
 
 use std::collections::BTreeMap;
 
+use ovncilium_core::facts::derive::runs_kube_proxy;
 use ovncilium_core::plan::action::{CHAINED_LABEL, RECYCLE_ANNOTATION, TASK_LABEL};
 use ovncilium_core::plan::fate::{self, Fate};
 use ovncilium_core::plan::{KubeProxy, PlannedNode, Resource};
@@ -88,9 +89,14 @@ pub(super) fn kube_proxy<'c>(cx: &'c Cx<'_>) -> Result<&'c KubeProxy, StepError>
     cx.settings().kube_proxy.as_ref().ok_or_else(|| StepError::Plan("it does not tell what kube-proxy is".to_owned()))
 }
 
-/// Pods of kube-proxy's DaemonSet, of one node or of all.
+/// Pods of kube-proxy's DaemonSet, of one node or of all; where a distribution starts it, every pod that runs it.
 pub(super) fn kube_proxy_pods(cx: &Cx<'_>, node: Option<&str>) -> Result<Vec<Value>, StepError> {
     let proxy = kube_proxy(cx)?;
+    if proxy.distribution.is_some() {
+        let mut pods = cx.world.cluster.list(&Resource::PODS, &node.map_or_else(Filter::all, Filter::on_node))?;
+        pods.retain(runs_kube_proxy);
+        return Ok(pods);
+    }
     let filter = Filter { namespace: Some(proxy.namespace.clone()), ..node.map_or_else(Filter::all, Filter::on_node) };
     let mut pods = cx.world.cluster.list(&Resource::PODS, &filter)?;
     pods.retain(|pod| {
