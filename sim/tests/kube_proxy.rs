@@ -321,6 +321,31 @@ fn services_that_stop_to_answer_stop_it_and_what_was_silent_before_does_not() {
 }
 
 #[test]
+fn a_pod_does_not_ask_where_a_policy_decides_who_is_let_in() {
+    let sim = migrated(42);
+    let policy = json!({
+        "metadata": { "namespace": "shop", "name": "web-from-nobody" },
+        "spec": { "podSelector": { "matchLabels": { "app": "web" } }, "policyTypes": ["Ingress"] },
+    });
+    sim.person().create(&Resource::NETWORK_POLICIES, &policy).unwrap();
+    assert_eq!(process(&sim, Some(&replacement(&sim).unwrap())), Ok(Ended::Done));
+    let web = sim.person().get(&Resource::SERVICES.named("shop", "web")).unwrap().unwrap();
+    let address = web["spec"]["clusterIP"].as_str().unwrap();
+    let ask = |task: &str| {
+        let log = sim.store().log();
+        let pods: Vec<_> = log
+            .iter()
+            .filter(|write| write.verb == "create" && write.object.name.starts_with(&format!("ovncilium-{task}-")))
+            .map(|write| write.request["spec"]["containers"][0]["env"].to_string())
+            .collect();
+        assert!(pods.len() >= 15 && pods.iter().all(|pod| pod.contains("10.96.0.10:53/dns")), "{pods:?}");
+        pods.iter().filter(|pod| pod.contains(address)).count()
+    };
+    assert!(ask("services") >= 15, "nodes ask it");
+    assert_eq!(ask("pod-services"), 0);
+}
+
+#[test]
 fn services_of_ipvs_that_are_not_kube_proxys_stop_it_before_anything_changes() {
     let sim = migrated(37);
     let plan = replacement(&sim).unwrap();

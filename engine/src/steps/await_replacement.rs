@@ -66,4 +66,9 @@ impl Work for AwaitReplacement {
     fn tidy(&self, cx: &Cx<'_>) -> Result<(), StepError> {
         stop_asking(cx, Task::Replacement, cx.node_name()?)
     }
+
+    /// The pod itself waits most of a minute for the answer.
+    fn attempts(&self) -> u32 {
+        12
+    }
 }

@@ -62,6 +62,11 @@ impl Work for AwaitSwitch {
         stop_asking(cx, Task::Proxy, cx.node_name()?)
     }
 
+    /// The pod itself waits most of a minute for the answer.
+    fn attempts(&self) -> u32 {
+        12
+    }
+
     /// Machine configurations are reviewed first, and every node is restarted.
     fn patience(&self) -> u64 {
         1800

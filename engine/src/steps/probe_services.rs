@@ -61,7 +61,7 @@ impl Work for ProbeServices {
         if intent.get("again").is_some() {
             return stop_asking(cx, task, node);
         }
-        let lists = in_parts("TARGETS", services::asked(cx)?.iter());
+        let lists = in_parts("TARGETS", services::asked(cx, task)?.iter());
         let env: Vec<(&str, &str)> = lists.iter().map(|(name, list)| (name.as_str(), list.as_str())).collect();
         node_task::start(cx.world.cluster, task, node, cx.run.as_str(), cx.settings(), &env)?;
         Ok(())
@@ -69,6 +69,11 @@ impl Work for ProbeServices {
 
     fn tidy(&self, cx: &Cx<'_>) -> Result<(), StepError> {
         ASKERS.iter().try_for_each(|(task, _)| stop_asking(cx, *task, cx.node_name()?))
+    }
+
+    /// Both ask, and five times again: each time three times, with patience.
+    fn attempts(&self) -> u32 {
+        12
     }
 }
 
@@ -80,9 +85,9 @@ impl ProbeServices {
 
     fn note(&self, cx: &Cx<'_>, node: &str, told: &[Option<Told>]) -> Result<Look, StepError> {
         if !self.notes_anything(cx) {
-            let needed = services::needed(cx)?;
             for ((task, who), one) in ASKERS.into_iter().zip(told) {
                 let Some((asked, silent)) = one else { continue };
+                let needed = services::needed(cx, task)?;
                 let missing: Vec<String> = needed.iter().filter(|one| silent.contains(*one)).cloned().collect();
                 if !missing.is_empty() {
                     let why = format!("{who} on {node} gets no answer of {}", some(&missing));
@@ -107,10 +112,10 @@ impl ProbeServices {
 }
 
 fn compare(cx: &Cx<'_>, node: &str, told: &[Option<Told>]) -> Result<Look, StepError> {
-    let needed = services::needed(cx)?;
     let before = before(cx);
     for (index, ((task, who), one)) in ASKERS.into_iter().zip(told).enumerate() {
         let Some((_, silent)) = one else { continue };
+        let needed = services::needed(cx, task)?;
         let noted = before.get(index).and_then(Value::as_array);
         let missing: Vec<String> = silent
             .iter()

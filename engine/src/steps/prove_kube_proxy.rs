@@ -72,4 +72,9 @@ impl Work for ProveKubeProxy {
     fn tidy(&self, cx: &Cx<'_>) -> Result<(), StepError> {
         stop_asking(cx, Task::Proxy, cx.node_name()?)
     }
+
+    /// The pod itself waits most of a minute for the answer.
+    fn attempts(&self) -> u32 {
+        12
+    }
 }

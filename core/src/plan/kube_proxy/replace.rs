@@ -345,6 +345,9 @@ fn consequences(settings: &Settings, found: &Found) -> Vec<String> {
          their own tables"
             .to_owned(),
         "after a restart of a node its Services answer when Cilium's agent is there; kube-ovn-cni waits for that".to_owned(),
+        "a pod that reaches a Service with the address of a node today, which kube-proxy and Kube-OVN may give it, is seen as itself: a \
+         policy that lets nodes in by `ipBlock` lets such pods in no more"
+            .to_owned(),
         format!("node ports are served on the devices that Cilium knows: {}", settings.devices.join(", ")),
     ];
     let proxy = settings.kube_proxy.as_ref();

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::super::{Cx, StepError};
 use super::{condition, is_leaving, key, text};
-use crate::world::Filter;
+use crate::node_task::Task;
+use crate::world::{Cluster, ClusterError, Filter};
 
 /// How many Services are asked from a node, at most; every one is proven by the rules and the tables of who serves it.
 const ASKED: usize = 200;
@@ -18,18 +19,21 @@ const OTHER_PROXY: &str = "service.kubernetes.io/service-proxy-name";
 /// The Service that everything needs.
 const API: &str = "default/kubernetes";
 
-/// What is asked from a node and from a pod on it, `ADDRESS:PORT/tcp` or `/dns`: Services with a pod that is ready. The API server's
-/// comes first.
+/// What is asked from a node or from a pod on it, `ADDRESS:PORT/tcp` or `/dns`: Services with a pod that is ready. The API server's
+/// comes first. A pod does not ask where a policy decides who is let in: kube-proxy gives its question the address of a node, Cilium leaves
+/// it its own, so that another answer says nothing of who serves.
 ///
 /// # Errors
 /// [`StepError::Cluster`].
-pub(in crate::steps) fn asked(cx: &Cx<'_>) -> Result<Vec<String>, StepError> {
+pub(in crate::steps) fn asked(cx: &Cx<'_>, by: Task) -> Result<Vec<String>, StepError> {
     let cluster = cx.world.cluster;
     let pods = cluster.list(&Resource::PODS, &Filter::all())?;
+    let isolation = if by == Task::PodServices { Isolation::read(cluster)? } else { Isolation::default() };
     let node = cluster.get(&Resource::NODES.named("", cx.node_name()?))?.unwrap_or_default();
     let node = address(&node);
     let (mut first, mut all) = (Vec::new(), BTreeSet::new());
-    for service in served(cx)?.iter().filter(|service| answers(service, &pods)) {
+    let is_open = |service: &&Value| !behind(service, &pods).any(|pod| isolation.covers(pod));
+    for service in served(cx)?.iter().filter(|service| answers(service, &pods)).filter(is_open) {
         for port in ports(service) {
             let kind = match (text(port, "/protocol"), number(port, "/port")) {
                 ("UDP", 53) => "dns",
@@ -56,14 +60,14 @@ pub(in crate::steps) fn asked(cx: &Cx<'_>) -> Result<Vec<String>, StepError> {
     Ok(first)
 }
 
-/// Those of them without which nothing works: the API server's, and one of DNS if there is one.
+/// Those of them without which nothing works: the API server's, and one of DNS if there is one that is asked.
 ///
 /// # Errors
 /// [`StepError::Cluster`].
-pub(in crate::steps) fn needed(cx: &Cx<'_>) -> Result<Vec<String>, StepError> {
+pub(in crate::steps) fn needed(cx: &Cx<'_>, by: Task) -> Result<Vec<String>, StepError> {
     let served = served(cx)?;
     let address = served.iter().find(|service| key(service) == API).map_or("", |api| text(api, "/spec/clusterIP"));
-    let asked = asked(cx)?;
+    let asked = asked(cx, by)?;
     Ok(asked.into_iter().filter(|one| one.starts_with(&format!("{address}:")) || one.ends_with("/dns")).collect())
 }
 
@@ -100,18 +104,63 @@ fn served(cx: &Cx<'_>) -> Result<Vec<Value>, StepError> {
 
 /// Whether somebody is behind it: the API server, or a pod that is ready.
 fn answers(service: &Value, pods: &[Value]) -> bool {
-    let Some(wanted) =
-        service.pointer("/spec/selector").filter(|map| map.as_object().is_some_and(|map| !map.is_empty()))
-    else {
-        return key(service) == API;
-    };
-    let wanted = json!({ "matchLabels": wanted });
-    pods.iter().any(|pod| {
+    key(service) == API || behind(service, pods).any(|pod| condition(pod, "Ready") && !is_leaving(pod))
+}
+
+/// Pods that it selects, ready or not; none where somebody else writes its endpoints.
+fn behind<'p>(service: &'p Value, pods: &'p [Value]) -> impl Iterator<Item = &'p Value> {
+    let wanted = service.pointer("/spec/selector").filter(|map| map.as_object().is_some_and(|map| !map.is_empty()));
+    let wanted = wanted.map(|labels| json!({ "matchLabels": labels }));
+    pods.iter().filter(move |pod| {
         text(pod, "/metadata/namespace") == text(service, "/metadata/namespace")
-            && condition(pod, "Ready")
-            && !is_leaving(pod)
-            && selector::matches(pod.pointer("/metadata/labels").unwrap_or(&Value::Null), &wanted)
+            && wanted.as_ref().is_some_and(|wanted| selector::matches(labels(pod), wanted))
     })
+}
+
+fn labels(pod: &Value) -> &Value {
+    pod.pointer("/metadata/labels").unwrap_or(&Value::Null)
+}
+
+/// Where a policy decides who is let in.
+#[derive(Debug, Default)]
+struct Isolation {
+    /// NetworkPolicies that isolate for what comes in.
+    policies: Vec<Value>,
+    /// Namespaces with policies of Cilium, whatever these select.
+    namespaces: BTreeSet<String>,
+    /// There is a policy of Cilium for the whole cluster.
+    everywhere: bool,
+}
+
+impl Isolation {
+    fn read(cluster: &dyn Cluster) -> Result<Self, StepError> {
+        let list = |resource| match cluster.list(resource, &Filter::all()) {
+            Err(ClusterError::NotServed { .. }) => Ok(Vec::new()),
+            listed => listed,
+        };
+        let of_cilium = list(&Resource::CILIUM_NETWORK_POLICIES)?;
+        let mut policies = list(&Resource::NETWORK_POLICIES)?;
+        policies.retain(|policy| {
+            let types = policy.pointer("/spec/policyTypes").and_then(Value::as_array);
+            types.is_none_or(|types| types.is_empty() || types.iter().any(|one| one == "Ingress"))
+        });
+        Ok(Self {
+            policies,
+            namespaces: of_cilium.iter().map(|policy| text(policy, "/metadata/namespace").to_owned()).collect(),
+            everywhere: !list(&Resource::CILIUM_CLUSTERWIDE_POLICIES)?.is_empty(),
+        })
+    }
+
+    /// A pod on its node's network is under no policy.
+    fn covers(&self, pod: &Value) -> bool {
+        let namespace = text(pod, "/metadata/namespace");
+        let selects = |policy: &Value| {
+            text(policy, "/metadata/namespace") == namespace
+                && selector::matches(labels(pod), policy.pointer("/spec/podSelector").unwrap_or(&Value::Null))
+        };
+        pod.pointer("/spec/hostNetwork") != Some(&Value::Bool(true))
+            && (self.everywhere || self.namespaces.contains(namespace) || self.policies.iter().any(selects))
+    }
 }
 
 fn ports(service: &Value) -> impl Iterator<Item = &Value> {
@@ -148,5 +197,26 @@ mod tests {
         // Whose endpoints somebody else writes is not asked, but for the API server.
         assert!(!answers(&service(json!({})), &[pod("shop", "True")]));
         assert!(answers(&json!({ "metadata": { "namespace": "default", "name": "kubernetes" } }), &[]));
+    }
+
+    #[test]
+    fn a_pod_is_isolated_by_a_policy_that_selects_it_and_by_any_of_cilium_in_its_namespace() {
+        let pod = |namespace: &str, on_host: bool| {
+            json!({
+                "metadata": { "namespace": namespace, "labels": { "app": "db" } }, "spec": { "hostNetwork": on_host },
+            })
+        };
+        let policy =
+            |selector: Value| json!({ "metadata": { "namespace": "shop" }, "spec": { "podSelector": selector } });
+        let by = |selector: Value| Isolation { policies: vec![policy(selector)], ..Isolation::default() };
+        assert!(!Isolation::default().covers(&pod("shop", false)));
+        assert!(by(json!({})).covers(&pod("shop", false)));
+        assert!(by(json!({ "matchLabels": { "app": "db" } })).covers(&pod("shop", false)));
+        assert!(!by(json!({ "matchLabels": { "app": "web" } })).covers(&pod("shop", false)));
+        assert!(!by(json!({})).covers(&pod("other", false)), "another namespace");
+        assert!(!by(json!({})).covers(&pod("shop", true)), "the host's network");
+        let of_cilium = Isolation { namespaces: BTreeSet::from(["shop".to_owned()]), ..Isolation::default() };
+        assert!(of_cilium.covers(&pod("shop", false)) && !of_cilium.covers(&pod("other", false)));
+        assert!(Isolation { everywhere: true, ..Isolation::default() }.covers(&pod("other", false)));
     }
 }
