@@ -50,8 +50,8 @@ held against what they were. The DaemonSet stays, with one key more in its node 
   kubectl ovncilium replace-kube-proxy --back       from anywhere: proven before Cilium stops
 
 k3s, RKE2 and Talos start kube-proxy themselves: when Cilium serves everywhere, their own switch is
-printed, and each node is looked at until it was turned. What Helm, Argo CD or Flux would put back is
-refused.
+printed, and each node is looked at until it was turned. What Helm, Argo CD or Flux would put
+back is refused.
 
 Exit codes: 0 done · 5 not possible here, or paused: the reason and the next step are told ·
 7 kube-proxy is back · 8 changes pending (--dry-run)";
