@@ -126,7 +126,8 @@ fn nodes_take_pods_after_the_way_back_although_the_operator_was_restarted_before
     let sim = SimCluster::example(13).unwrap();
     let plan = migration(sim.world());
     assert_eq!(process(&sim, Some(&plan)), Ok(Ended::Done));
-    // It started with settings that taint nothing; the release has had others since the end.
+    // With the settings of the end, which have nodes without agent tainted.
+    sim.pass_time(Duration::from_secs(60));
     let operators = Filter::all().labelled("io.cilium/app=operator");
     let pods = sim.person().list(&Resource::PODS, &operators).unwrap();
     assert_eq!(pods.len(), 2);

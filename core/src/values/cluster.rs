@@ -61,8 +61,6 @@ pub struct Cluster {
     pub api_server: Option<(String, String)>,
     /// Number of pods without endpoint, when it is known.
     pub unmanaged: Option<usize>,
-    /// The release was another's before: its operator runs with settings that are not ours.
-    pub taken_over: bool,
     /// Cilium enforces already and every pod is managed: it goes on while a run lasts.
     pub enforces: bool,
 }
@@ -220,7 +218,6 @@ impl Cluster {
             nat_gateways: !networks.nat_gateways.is_empty(),
             api_server: api_server(facts, choices)?,
             unmanaged: unmanaged(facts),
-            taken_over: false,
             enforces: false,
         })
     }
@@ -240,7 +237,6 @@ impl Cluster {
             nat_gateways: settings.nat_gateways,
             api_server: settings.kube_proxy.as_ref().and_then(KubeProxy::replaced_by),
             unmanaged: None,
-            taken_over: settings.adopted.is_some(),
             enforces: settings.adopted.as_ref().is_some_and(|adopted| adopted.enforces),
         }
     }

@@ -240,10 +240,12 @@ fn operator(values: &mut Explained, chart: &Chart, cluster: &Cluster, moment: Mo
         2 => values.pin("operator.replicas", replicas, why),
         _ => values.set("operator.replicas", replicas, format!("{why}, and there is one")),
     }
-    if cluster.taken_over {
+    let why = "the operator reads its settings when it starts: a change of those below restarts it";
+    values.set("operator.rollOutPods", true, why);
+    if chart.reads("operator.setNodeNetworkStatus") {
         let why =
-            "the operator reads its settings when it starts: it must not go on tainting nodes and deleting DNS pods";
-        values.set("operator.rollOutPods", true, why);
+            "a node's network is Kube-OVN's: where both tell of it, each overwrites the other's word every few seconds";
+        values.set("operator.setNodeNetworkStatus", false, why);
     }
     if chart.reads("operator.setNodeTaints") {
         let settled = matches!(moment, Moment::Held | Moment::Settled);

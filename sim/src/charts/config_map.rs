@@ -103,6 +103,9 @@ pub(super) fn data(values: &Value) -> Result<BTreeMap<String, String>, String> {
     let removes = shown("/operator/removeNodeTaints", "true");
     set("set-cilium-node-taints", shown("/operator/setNodeTaints", &removes));
     set("remove-cilium-node-taints", removes);
+    if shown("/operator/setNodeNetworkStatus", "true") == "true" {
+        set("set-cilium-is-up-condition", "true".to_owned());
+    }
     set("agent-not-ready-taint-key", shown("/agentNotReadyTaintKey", "node.cilium.io/agent-not-ready"));
     let watches = shown("/operator/unmanagedPodWatcher/restart", "true") == "true";
     let interval = shown("/operator/unmanagedPodWatcher/intervalSeconds", "15");

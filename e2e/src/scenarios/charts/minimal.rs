@@ -87,7 +87,9 @@ fn probe(path: &str, word: &str, minor: u64) -> Value {
         _ if !word.is_empty() => word.into(),
         "cni.chainingTarget" => "probe".into(),
         "cni.uninstall" | "operator.unmanagedPodWatcher.restart" => (path == "cni.uninstall").into(),
-        "daemon.enableSourceIPVerification" | "operator.setNodeTaints" => false.into(),
+        "daemon.enableSourceIPVerification" | "operator.setNodeNetworkStatus" | "operator.setNodeTaints" => {
+            false.into()
+        }
         // Any word is taken over; `true` is the default of old charts.
         "sessionAffinity" => "probe".into(),
         "ipam.operator.clusterPoolIPv4PodCIDR" => "10.9.0.0/16".into(),
