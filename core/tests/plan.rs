@@ -211,6 +211,22 @@ fn a_pod_that_nobody_makes_again_must_be_named() {
 }
 
 #[test]
+fn static_pods_are_named_where_the_version_forgets_them() {
+    let mut facts = facts();
+    let host = Pod { host_network: true, ..pod("etcd-n1", "Node") };
+    let pods = vec![pod("door-n1", "Node"), host, pod("web-1", "ReplicaSet")];
+    facts.workloads = Subject::known(Workloads { pods, ..Workloads::default() }, now());
+    let choices = Choices { leave: vec!["shop/door-n1".into(), "shop/etcd-n1".into()], ..Choices::default() };
+    for (version, told) in [("1.18.8", true), ("1.18.9", false), ("1.19.2", true), ("1.19.3", false), ("1.20.0", false)]
+    {
+        let plan = migrate(&facts, &chart(version), &[], &choices, vec![], now()).unwrap();
+        let named =
+            plan.consequences.iter().any(|line| line.contains("cilium#45016") && line.ends_with(": shop/door-n1"));
+        assert_eq!(named, told, "{version}: {:?}", plan.consequences);
+    }
+}
+
+#[test]
 fn what_only_its_operator_restarts_is_named_and_not_refused() {
     let mut facts = facts();
     let waiting = Pod { on_delete: true, owner_name: "agent".into(), ..pod("agent-x", "DaemonSet") };

@@ -160,6 +160,7 @@ pub const VALUES: &[ValueRow] = &[
     ValueRow { key: "kubeProxyReplacement=true", since: (14, 0), effect: Effect::Read, source: CONFIG_MAP },
     ValueRow { key: "nodePort.enabled", since: (10, 0), effect: Effect::Read, source: CONFIG_MAP },
     ValueRow { key: "nodePort.enabled", since: (19, 0), effect: Effect::Ignored, source: CONFIG_MAP },
+    ValueRow { key: "operator.setNodeNetworkStatus", since: (14, 0), effect: Effect::Read, source: CONFIG_MAP },
     ValueRow { key: "operator.setNodeTaints", since: (14, 0), effect: Effect::Read, source: CONFIG_MAP },
     ValueRow { key: "operator.unmanagedPodWatcher.restart", since: (10, 11), effect: Effect::Read, source: CONFIG_MAP },
     ValueRow { key: "operator.unmanagedPodWatcher.restart", since: (11, 0), effect: Effect::Ignored, source: CONFIG_MAP },
@@ -215,6 +216,17 @@ impl Chart {
     /// The chart writes the key `routing-mode` twice, which a strict reader of YAML refuses (cilium#27756, fixed by PR 27841).
     pub fn writes_routing_mode_twice(&self) -> bool {
         self.version.minor == 14 && self.version.patch < 3
+    }
+
+    /// The agent never learns who a static pod is: the plugin is given another UID than its object has, and its endpoint keeps the identity
+    /// `init` (since cilium PR 31605; mended by PR 45016, in 1.18.9, 1.19.3 and 1.20).
+    pub fn forgets_static_pods(&self) -> bool {
+        match self.version.minor {
+            16 | 17 => true,
+            18 => self.version.patch < 9,
+            19 => self.version.patch < 3,
+            _ => false,
+        }
     }
 }
 

@@ -8,11 +8,12 @@ use crate::facts::permissions::Permission;
 use crate::facts::workloads::Pod;
 use crate::outcome::NextStep;
 
-use super::action::{AGENT_LABEL, CHAIN_CONFIG, Chain, ENFORCE_CONFIG, ENFORCE_LABEL, RECYCLE_ANNOTATION};
+use super::action::{AGENT_LABEL, CHAIN_CONFIG, Chain, ENFORCE_CONFIG, ENFORCE_LABEL};
 use super::adopt::{self, Adopting, NotAdoptable};
 use super::build::{
     back, chain_config, cluster_stage, enforce_config, forward, labels, no_labels, node_stage, phase, step,
 };
+use super::consequences;
 use super::drift::{self, Held, Standing};
 use super::fate::{self, Fate};
 use super::object::ObjectRef;
@@ -278,7 +279,8 @@ pub fn migrate(
         None => phases(&settings, installation, &planned),
         Some(adopted) => adopt::phases(&settings, adopted, installation, &planned),
     };
-    let mut consequences = consequences(&concerned, &workloads.network_policies);
+    let mut consequences = consequences::of_pods(&concerned, &workloads.network_policies);
+    consequences.extend(consequences::forgotten(&chart.version, &workloads.pods));
     consequences.extend(adopt::consequences(&settings, facts, installation, choices.adopt.as_ref()));
     consequences.extend(settings.driver.notice(&off(installation)));
     let mut plan = Plan {
@@ -534,51 +536,4 @@ pub(super) fn named(list: &[String]) -> String {
     let more = list.len().saturating_sub(SHOWN);
     let shown = list[..list.len().min(SHOWN)].join(", ");
     if more == 0 { shown } else { format!("{shown} and {more} more") }
-}
-
-fn consequences(pods: &[&Pod], network_policies: &[String]) -> Vec<String> {
-    let meet = |wanted: Fate| -> Vec<String> {
-        let found = pods.iter().filter(|pod| fate(pod) == wanted);
-        found.map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect()
-    };
-    let (recycled, left, working) = (meet(Fate::MadeAgain).len(), meet(Fate::Stays), meet(Fate::EndsByItself));
-    let waiting = meet(Fate::AwaitsOperator);
-    let mut lines = vec![
-        format!(
-            "{recycled} pods are made again once, by eviction; their addresses may change and their open connections end"
-        ),
-        "a rollback makes the pods of chained nodes again once more; it does not bring old pod addresses back"
-            .to_owned(),
-        "connections through OVN's load balancers may be reset when kube-ovn-controller hands services over".to_owned(),
-    ];
-    if !network_policies.is_empty() {
-        lines.push(format!(
-            "{} network policies move from OVN to Cilium, which also separates namespaces where Kube-OVN does not",
-            network_policies.len()
-        ));
-    }
-    if !left.is_empty() {
-        lines.push(format!(
-            "{} pods stay without endpoint (annotation {RECYCLE_ANNOTATION}, or nobody is known to make them again), outside \
-             Cilium's policy: {}",
-            left.len(),
-            named(&left)
-        ));
-    }
-    if !waiting.is_empty() {
-        lines.push(format!(
-            "{} pods are not evicted, because their workloads have the update strategy OnDelete; nothing is enforced before you \
-             have deleted them (or named them with --leave): {}",
-            waiting.len(),
-            named(&waiting)
-        ));
-    }
-    if !working.is_empty() {
-        lines.push(format!(
-            "{} pods of Jobs are not evicted, and nothing is enforced before they have ended: {}",
-            working.len(),
-            named(&working)
-        ));
-    }
-    lines
 }

@@ -7,6 +7,7 @@
 pub mod action;
 pub mod adopt;
 mod build;
+mod consequences;
 pub mod drift;
 pub mod driver;
 pub mod fate;
