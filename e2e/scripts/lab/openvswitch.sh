@@ -17,6 +17,9 @@ ovs-vsctl set open . external-ids:ovn-remote="tcp:[$CENTRAL]:6642" external-ids:
 ovs-vsctl --may-exist add-br br-phy -- \
   set bridge br-phy datapath_type=netdev fail-mode=standalone other-config:hwaddr="$(cat /sys/class/net/eth0/address)" -- \
   --may-exist add-port br-phy eth0
+# The kernel gets a copy of each frame of eth0, which a kernel datapath would take from it. What is addressed to another device it lets lie;
+# else it would answer for ports that are served behind br-phy.
+ip link set eth0 arp off address 02:00:00:00:00:01
 ip addr flush dev eth0
 ip addr replace "$ADDRESS/24" dev br-phy
 ip link set br-phy up
