@@ -46,7 +46,7 @@ pub(super) use takeover::play as take_over;
 
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "migrate",
-    about: "a live cluster of real nodes with Kube-OVN: chained under traffic, brought back, chained again",
+    about: "a live cluster of real nodes with Kube-OVN: chained under traffic, kube-proxy replaced and back, brought back, chained again",
     play: Play::InALab(play),
 };
 
@@ -144,6 +144,7 @@ impl Stage {
         parts.push(migrated);
         parts.extend(self.part(tests, "chained", "stays_chained", || self.stays()));
         tests.run("a_node_port_of_a_pod_from_before_leaves_no_rule", || self.door_is_made_again());
+        self.replace_kube_proxy(Iptables::Nft, tests);
         let back = self.part(tests, "rollback", "rolls_back", || self.run(&["rollback", "--yes"], 7));
         if let Some(back) = &back {
             tests.run("nothing_that_is_left_was_touched_going_back", || {
@@ -233,11 +234,14 @@ impl Stage {
             expect(wrong.is_empty(), || format!("{wrong:?}"))
         });
         // What the program itself says of it, beside what is looked at without it.
-        tests.run("nothing_has_drifted", || {
-            let output = self.call(&["verify", "--nodes", "-o", "json"])?.run()?.ended_with(&[0])?.json()?;
-            let held = output["held"].as_array().map_or(0, Vec::len);
-            expect(held > 0, || output.to_string())
-        });
+        tests.run("nothing_has_drifted", || self.holds());
+    }
+
+    /// The program finds all that it holds together, and something.
+    fn holds(&self) -> Result<()> {
+        let output = self.call(&["verify", "--nodes", "-o", "json"])?.run()?.ended_with(&[0])?.json()?;
+        let held = output["held"].as_array().map_or(0, Vec::len);
+        expect(held > 0, || output.to_string())
     }
 
     /// Pods that a migration would have made again are, node by node, by their deletion.

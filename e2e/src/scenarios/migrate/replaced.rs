@@ -51,9 +51,17 @@ const SETTLES: Duration = Duration::from_secs(60);
 pub(in crate::scenarios) fn play(stock: Stock, iptables: Iptables, tests: &mut Tests<'_>) {
     let Some(stage) = super::begin(stock, iptables, tests) else { return };
     let open = tests.run("the_policy_lets_nodes_in", || Town::let_nodes_in(stage.lab.control_plane.api(), true));
-    if open.is_some() {
-        stage.tell_of_kube_proxy(iptables, tests);
+    let before = open.and_then(|()| tests.run("nodes_and_objects_stand_still", || Before::take(&stage.lab)));
+    let Some(before) = before else { return };
+    let args = stage.migrate();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let migrated = tests.run("migrates", || stage.run(&args, 0).or_else(|_| stage.go_on(&args)));
+    if migrated.is_none() {
+        return;
     }
+    stage.replace_kube_proxy(iptables, tests);
+    tests.run("the_migration_rolls_back", || stage.run(&["rollback", "--yes"], 7));
+    tests.run("nodes_are_as_before_it", || stage.nodes_are(&before));
 }
 
 /// Who asks from outside of the cluster, until the story ends.
@@ -67,12 +75,9 @@ impl Drop for Outside {
 }
 
 impl Stage {
-    fn tell_of_kube_proxy(&self, iptables: Iptables, tests: &mut Tests<'_>) {
-        let Some(first) = tests.run("nodes_and_objects_stand_still", || Before::take(&self.lab)) else { return };
-        let args = self.migrate();
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let migrated = tests.run("migrates", || self.run(&args, 0).or_else(|_| self.go_on(&args)));
-        let asks = migrated.and_then(|()| tests.run("everybody_asks_services", || self.ask_services()));
+    /// On a chained cluster, and back to it.
+    pub(super) fn replace_kube_proxy(&self, iptables: Iptables, tests: &mut Tests<'_>) {
+        let asks = tests.run("everybody_asks_services", || self.ask_services());
         let Some(_outside) = asks else { return };
         let Some(objects) = tests.run("objects_stand_still", || self.lab.control_plane.settled_objects()) else {
             return;
@@ -114,16 +119,15 @@ impl Stage {
             parts.push(back);
         }
         self.judge_services(tests, &parts);
-        tests.run("the_migration_rolls_back", || {
+        tests.run("those_who_ask_leave", || {
             let api = self.lab.control_plane.api();
             api.delete(&format!("/api/v1/namespaces/{}/services/port", town::NAMESPACE))?;
             for node in &self.lab.nodes {
                 let path = format!("/apis/apps/v1/namespaces/{}/deployments/caller-{}", town::NAMESPACE, node.name);
                 api.delete(&path)?;
             }
-            self.run(&["rollback", "--yes"], 7)
+            Ok(())
         });
-        tests.run("nodes_are_as_before_it", || self.nodes_are(&first));
     }
 
     /// On every node and from a pod on it: Services by their address (a connection for each question, one that is held, a datagram), by
@@ -167,10 +171,6 @@ impl Stage {
         let outside = Outside(child);
         town::await_pods(api)?;
         Ok(outside)
-    }
-
-    fn holds(&self) -> Result<()> {
-        self.call(&["verify", "--nodes"])?.run()?.ended_with(&[0]).map(drop)
     }
 
     fn is_replaced(&self, tests: &mut Tests<'_>, rules: &Rules) {
