@@ -223,6 +223,9 @@ fn services(values: &mut Explained, chart: &Chart, cluster: &Cluster) {
                 "the API server's own address: without kube-proxy its Service is served by Cilium, which asks it first";
             values.set("k8sServiceHost", host.as_str(), why);
             values.set("k8sServicePort", port.as_str(), "its port");
+            let why = "as kube-proxy does, a node serves what reaches it with a Service's address: pods whose packets pass no socket of \
+                       the node, and those of all while an agent restarts";
+            values.set("bpf.lbExternalClusterIP", true, why);
             if on == "true" && chart.reads("hostPort.enabled") {
                 values.set("hostPort.enabled", false, "portmap in Kube-OVN's file serves host ports; both would");
             }

@@ -219,6 +219,7 @@ fn where_cilium_serves_services_it_goes_on_and_needs_the_api_server() {
         let cluster = Cluster::read(&facts, &chart, &choices).unwrap();
         let values = chart_values(&chart, &cluster, Layout::Guide, Moment::Settled).whole();
         assert_eq!((&values["kubeProxyReplacement"], &values["k8sServiceHost"]), (&json!(word), &json!("10.1.2.3")));
+        assert_eq!(at(&values, "bpf.lbExternalClusterIP"), Some(&json!(true)), "as kube-proxy does");
     }
 }
 

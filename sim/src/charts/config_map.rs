@@ -39,6 +39,7 @@ pub(super) fn data(values: &Value) -> Result<BTreeMap<String, String>, String> {
     }
     set("kube-proxy-replacement", replacement);
     set("bpf-lb-sock", shown("/socketLB/enabled", "false"));
+    set("bpf-lb-external-clusterip", shown("/bpf/lbExternalClusterIP", "false"));
     set("routing-mode", shown("/routingMode", "tunnel"));
     set("tunnel-protocol", shown("/tunnelProtocol", "vxlan"));
     set("enable-ipv4-masquerade", shown("/enableIPv4Masquerade", "true"));

@@ -19,7 +19,8 @@ use super::found::{Distribution, Found, ProxySet, StaticPods};
 use super::{ApiServer, KubeProxy, NoReplacement};
 
 /// Keys that a replacement sets and a migration does not.
-const KEYS: [&[&str]; 3] = [&["k8sServiceHost"], &["k8sServicePort"], &["hostPort", "enabled"]];
+const KEYS: [&[&str]; 4] =
+    [&["k8sServiceHost"], &["k8sServicePort"], &["hostPort", "enabled"], &["bpf", "lbExternalClusterIP"]];
 
 /// What the steps need to know: the settings of the migration, with kube-proxy as it was found. `given` is the API server's address
 /// as the operator has named it.
@@ -321,7 +322,7 @@ fn phases(settings: &Settings, nodes: &[PlannedNode]) -> Vec<Phase> {
             1,
             "take-over",
             "Cilium serves Services on every node, beside kube-proxy",
-            "connections through node ports may be reset once",
+            "connections through Services may end once",
             take_over,
         ),
         phase(2, "retire", "take kube-proxy and its rules away, node by node", "nothing; Cilium serves", retire),
@@ -341,8 +342,10 @@ fn phases(settings: &Settings, nodes: &[PlannedNode]) -> Vec<Phase> {
 
 fn consequences(settings: &Settings, found: &Found) -> Vec<String> {
     let mut lines = vec![
-        "connections through node ports, external addresses and load balancers may be reset when Cilium takes them over: both keep \
-         their own tables"
+        "connections through Services, also their node ports and external addresses, may end once on each node when Cilium takes them \
+         over: both keep their own tables"
+            .to_owned(),
+        "a node answers for the addresses of Services that reach it from outside, as with kube-proxy (bpf.lbExternalClusterIP)"
             .to_owned(),
         "after a restart of a node its Services answer when Cilium's agent is there; kube-ovn-cni waits for that".to_owned(),
         "a pod that reaches a Service with the address of a node today, which kube-proxy and Kube-OVN may give it, is seen as itself: a \

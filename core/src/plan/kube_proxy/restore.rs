@@ -88,7 +88,7 @@ pub fn restore(
             2,
             "hand-back",
             "Cilium stops serving Services of nodes, node by node",
-            "connections through node ports may be reset once",
+            "connections through Services may end once",
             hand_back,
         ),
         phase(
@@ -124,7 +124,7 @@ pub fn restore(
         nodes: planned,
         phases,
         consequences: vec![
-            "connections through node ports, external addresses and load balancers may be reset when kube-proxy serves them again"
+            "connections through Services, also their node ports and external addresses, may end once on each node when kube-proxy serves them again"
                 .to_owned(),
             its_return,
         ],
