@@ -2,13 +2,14 @@
 //!
 //! A policy that uses it declares the [`selectors`].
 
-use std::collections::BTreeMap;
+mod entries;
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use crate::version::Version;
 use crate::{Context, Finding, Selector};
+use entries::Entries;
 
 /// What of Cilium is in a stream.
 #[derive(Debug, Default)]
@@ -32,7 +33,7 @@ pub struct CiliumConfig {
     pub version: Option<Version>,
     /// Whether the agent's start hook is told to be exclusive, as charts before 1.14 do it.
     pub exclusive_hook: bool,
-    data: BTreeMap<String, Value>,
+    data: Entries,
 }
 
 impl CiliumConfig {
@@ -89,16 +90,12 @@ pub fn find(context: &Context<'_>) -> Result<Stream, String> {
             match object.kind()?.as_str() {
                 "ConfigMap" if name == "cilium-config" => {
                     let namespace = object.text("/metadata/namespace")?.map(|n| format!("{n}/")).unwrap_or_default();
-                    let data = match object.get("/data")? {
-                        Some(Value::Object(data)) => data.into_iter().collect(),
-                        _ => BTreeMap::new(),
-                    };
                     stream.configs.push(CiliumConfig {
                         document: index,
                         subject: format!("configmap {namespace}cilium-config"),
                         version: None,
                         exclusive_hook: false,
-                        data,
+                        data: object.read("/data")?.unwrap_or_default(),
                         at: object.at,
                     });
                 }
@@ -168,6 +165,9 @@ impl Object<'_> {
     }
 
     fn kind(&self) -> Result<String, String> {
+        if self.at.is_empty() {
+            return Ok(self.of_list.to_owned());
+        }
         Ok(self.text("/kind")?.unwrap_or_else(|| self.of_list.to_owned()))
     }
 
