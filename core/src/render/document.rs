@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::compose::{self, DuplicateKey};
 use super::{Origin, RenderError, plain, split};
@@ -32,7 +32,7 @@ pub struct Document {
     first_line: u32,
     annotated: bool,
     is_list: bool,
-    value: OnceLock<Arc<Value>>,
+    value: Arc<OnceLock<Arc<Value>>>,
     duplicates: Arc<[DuplicateKey]>,
 }
 
@@ -77,6 +77,19 @@ impl Object<'_> {
     }
 }
 
+/// Whether a document is one that every judgement of a chart looks into: the settings of Cilium, and its agent.
+fn is_looked_into(head: &Map<String, Value>) -> bool {
+    let text = |value: Option<&'_ Value>, wanted: &str| value.is_some_and(|value| value == wanted);
+    let named = |name| text(head.get("metadata").and_then(|metadata| metadata.get("name")), name);
+    let of_kind = |kind| text(head.get("kind"), kind);
+    (of_kind("ConfigMap") && named("cilium-config")) || (of_kind("DaemonSet") && named("cilium"))
+}
+
+fn whole<'v>(value: &'v OnceLock<Arc<Value>>, text: &str) -> &'v Arc<Value> {
+    // Where the plain reader reads the head, it reads the rest: `core/tests/render/plain.rs` holds that.
+    value.get_or_init(|| Arc::new(plain::read(text).unwrap_or_default()))
+}
+
 fn text_at<'v>(value: &'v Value, path: &[&str]) -> Option<&'v str> {
     path.iter().try_fold(value, |here, key| here.get(key)).and_then(Value::as_str)
 }
@@ -87,8 +100,12 @@ impl Document {
         let text = &stream[chunk.range.clone()];
         let source = split::source(text);
         let origin = |line| Origin { document: index, source: source.clone(), line };
-        let (head, value, duplicates) = match plain::head(text) {
-            Some(head) => (Arc::new(head), OnceLock::new(), Vec::new()),
+        let (head, value, duplicates) = match plain::head(text, is_looked_into) {
+            Some((head, whole)) => {
+                let head = Arc::new(head);
+                let value = if whole { OnceLock::from(Arc::clone(&head)) } else { OnceLock::new() };
+                (head, value, Vec::new())
+            }
             None => {
                 let composed = compose::compose(text, chunk.line, false).map_err(|error| RenderError::Yaml {
                     origin: origin(error.line),
@@ -126,7 +143,7 @@ impl Document {
             stream: Arc::clone(stream),
             range: chunk.range,
             first_line: chunk.line,
-            value,
+            value: Arc::new(value),
             duplicates: duplicates.into(),
         }))
     }
@@ -156,9 +173,14 @@ impl Document {
         Arc::clone(self.whole())
     }
 
+    /// Gives [`Document::shared`] when it is called, and makes it no earlier.
+    pub fn later(&self) -> impl Fn() -> Arc<Value> + Send + Sync + use<> {
+        let (value, stream, range) = (Arc::clone(&self.value), Arc::clone(&self.stream), self.range());
+        move || Arc::clone(whole(&value, &stream[range.clone()]))
+    }
+
     fn whole(&self) -> &Arc<Value> {
-        // Where the plain reader reads the head, it reads the rest: `core/tests/render/plain.rs` holds that.
-        self.value.get_or_init(|| Arc::new(plain::read(self.text()).unwrap_or_default()))
+        whole(&self.value, self.text())
     }
 
     /// Whether its template is told by Helm 4's annotation.

@@ -24,10 +24,13 @@ pub(super) fn read(text: &str) -> Option<Value> {
 
 /// As [`read`], but with no more than its type for what stands below other keys than `apiVersion`, `kind` and `metadata`: a list
 /// is empty, a text null. Both give up at the same documents, since they are one reader.
-pub(super) fn head(text: &str) -> Option<Value> {
+///
+/// Where the head of a document says that it is `wanted`, what follows is kept as well. Tells whether the whole was.
+pub(super) fn head(text: &str, wanted: fn(&Map<String, Value>) -> bool) -> Option<(Value, bool)> {
     let mut reader = Reader::begin(text, None)?;
-    reader.heads = true;
-    reader.document()
+    reader.heads = Some(Heads { wanted, whole: true });
+    let value = reader.document()?;
+    Some((value, reader.heads?.whole))
 }
 
 /// Lines before the value at a JSON pointer, or before the nearest above it; none when the document needs the parser.
@@ -91,6 +94,14 @@ fn is_step(key: &str, step: &str) -> bool {
     if key.contains(['~', '/']) { key.replace('~', "~0").replace('/', "~1") == step } else { key == step }
 }
 
+/// What is kept of a document of which the head is wanted.
+struct Heads {
+    /// Whether the rest is, too, by what stands before it.
+    wanted: fn(&Map<String, Value>) -> bool,
+    /// Whether everything was kept so far.
+    whole: bool,
+}
+
 /// Stands at the first byte of some content, in a column of its line, or at the end.
 struct Reader<'t, 'p> {
     text: &'t str,
@@ -98,8 +109,8 @@ struct Reader<'t, 'p> {
     column: usize,
     ended: bool,
     way: Option<Way<'p>>,
-    /// Whether only the head of the document is wanted.
-    heads: bool,
+    /// Whether no more than the head of the document is wanted.
+    heads: Option<Heads>,
     /// Whether what is read is kept.
     keeps: bool,
     /// Keys of the mappings that are read and not kept, from the outermost on.
@@ -112,8 +123,7 @@ impl<'t, 'p> Reader<'t, 'p> {
         if !is_printable(text) {
             return None;
         }
-        let mut reader =
-            Self { text, at: 0, column: 0, ended: false, way, heads: false, keeps: true, keys: Vec::new() };
+        let mut reader = Self { text, at: 0, column: 0, ended: false, way, heads: None, keeps: true, keys: Vec::new() };
         reader.line();
         (!reader.ended && reader.column == 0).then_some(reader)
     }
@@ -205,7 +215,10 @@ impl<'t, 'p> Reader<'t, 'p> {
             let (behind, name) = (key.behind, key.name()?);
             let entered = self.enter(depth, self.at, |step| is_step(&name, step));
             self.at = behind;
-            self.keeps = keeps && !(self.heads && depth == 0 && !matches!(&*name, "apiVersion" | "kind" | "metadata"));
+            if let Some(heads) = self.heads.as_mut().filter(|_| depth == 0) {
+                self.keeps = matches!(&*name, "apiVersion" | "kind" | "metadata") || (heads.wanted)(&map);
+                heads.whole &= self.keeps;
+            }
             let value = match self.byte(behind + self.spaces(behind)) {
                 None | Some(b'\n' | b'#') => {
                     self.leave(behind)?;
@@ -415,9 +428,14 @@ impl<'t> Key<'t> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Map, Value, json};
 
-    use super::{head, read};
+    use super::read;
+
+    /// The head of a document of which nothing more is wanted.
+    fn head(text: &str) -> Option<Value> {
+        super::head(text, |_| false).map(|(head, _)| head)
+    }
 
     #[test]
     fn reads_what_charts_are_made_of() {
@@ -451,6 +469,17 @@ mod tests {
             assert_eq!(head(twice), None, "{twice:?}");
         }
         assert!(head("a:\n  b:\n    c: d\n  c:\n    b: e\nb:\n  a: f\n").is_some(), "the same key in another mapping");
+    }
+
+    #[test]
+    fn what_is_wanted_is_kept_where_the_head_stands_before_it() {
+        let wanted: fn(&Map<String, Value>) -> bool = |head| head.get("kind").is_some_and(|kind| kind == "A");
+        let text = "kind: A\nmetadata:\n  name: a\nspec:\n  b: [] # c\n  d:\n  - e: f\n";
+        assert_eq!(super::head(text, wanted), read(text).map(|value| (value, true)));
+        assert_eq!(super::head("spec:\n  a: b\nkind: A\n", wanted), Some((json!({"spec": {}, "kind": "A"}), false)));
+        assert_eq!(super::head("kind: B\na: b\n", wanted), Some((json!({"kind": "B", "a": null}), false)));
+        assert_eq!(super::head("kind: B\nmetadata: {}\n", wanted), Some((json!({"kind": "B", "metadata": {}}), true)));
+        assert_eq!(super::head("kind: A\na: b\na: c\n", wanted), None, "written twice");
     }
 
     #[test]
