@@ -18,6 +18,10 @@ const AUTHOR: &str = "report it to the module's author";
 
 /// One line without control characters, terminal escapes and invisible direction marks, at most `limit` bytes long.
 pub(crate) fn clean(text: &str, limit: usize) -> String {
+    // Nearly every text is a short line of ASCII.
+    if text.len() <= limit && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return text.trim().to_owned();
+    }
     let mut out = String::with_capacity(text.len().min(limit));
     for c in text.chars() {
         let c = match c {
@@ -219,6 +223,9 @@ mod tests {
         assert_eq!(clean("a\x1b[31mred\x1b[0m\nb\u{202e}c\0", 100), "a[31mred[0m bc");
         assert_eq!(clean("äöü", 4), "äö…");
         assert_eq!(clean("  x  ", 100), "x");
+        assert_eq!(clean("  ä  ", 100), "ä");
+        assert_eq!(clean("a\x7fb", 100), "ab");
+        assert_eq!(clean("abcd", 3), "abc…");
     }
 
     #[test]

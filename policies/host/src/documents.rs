@@ -1,6 +1,7 @@
 //! Documents as modules see them: selected by their headers, with Secrets masked.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use ovncilium_core::render::{Document, Stream};
 use serde_json::{Map, Value};
@@ -35,6 +36,40 @@ pub trait DocumentSource {
     /// # Errors
     /// Why it cannot be read.
     fn value(&self, index: u32) -> Result<Arc<Value>, String>;
+
+    /// The same, read when it is called: most of the documents that a module selects it never looks into.
+    fn later(&self, index: u32) -> Later {
+        let value = self.value(index);
+        Box::new(move || value.clone())
+    }
+}
+
+/// Reads a document.
+pub type Later = Box<dyn Fn() -> Result<Arc<Value>, String> + Send + Sync>;
+
+/// A document as modules see it, with Secrets masked; read when the first of them asks.
+pub(crate) struct Masked {
+    read: Later,
+    value: OnceLock<Result<Arc<Value>, String>>,
+}
+
+impl Masked {
+    pub(crate) fn new(read: Later) -> Self {
+        Self { read, value: OnceLock::new() }
+    }
+
+    pub(crate) fn value(&self) -> Result<&Value, &str> {
+        match self.value.get_or_init(|| (self.read)().map(masked)) {
+            Ok(value) => Ok(value),
+            Err(why) => Err(why),
+        }
+    }
+}
+
+impl fmt::Debug for Masked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.value.fmt(f)
+    }
 }
 
 impl DocumentSource for Stream {
@@ -53,8 +88,19 @@ impl DocumentSource for Stream {
     }
 
     fn value(&self, index: u32) -> Result<Arc<Value>, String> {
-        self.document(index).map(Document::shared).ok_or_else(|| format!("the stream has no document {index}"))
+        self.document(index).map(Document::shared).ok_or_else(|| absent(index))
     }
+
+    fn later(&self, index: u32) -> Later {
+        match self.document(index).map(Document::later) {
+            Some(read) => Box::new(move || Ok(read())),
+            None => Box::new(move || Err(absent(index))),
+        }
+    }
+}
+
+fn absent(index: u32) -> String {
+    format!("the stream has no document {index}")
 }
 
 /// Whether any of the selectors selects the document, or an item of it when it is a list.
@@ -98,7 +144,7 @@ fn selects(selector: &Selector, api_version: &str, kind: &str, namespace: Option
 const MASK: &str = "masked";
 
 /// The document without the values of Secrets: its own, and those of its items. One that holds none is shared, not copied.
-pub(crate) fn masked(mut value: Arc<Value>) -> Arc<Value> {
+fn masked(mut value: Arc<Value>) -> Arc<Value> {
     if value.get("items").is_some() || value.get("kind").is_some_and(|kind| kind == "Secret") {
         mask(Arc::make_mut(&mut value), false);
     }
@@ -133,9 +179,36 @@ fn mask(value: &mut Value, in_secret_list: bool) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_document_is_read_when_it_is_asked_for_and_once() {
+        let reads = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&reads);
+        let document = Masked::new(Box::new(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Ok(Arc::new(json!({"kind": "Secret", "data": {"a": "eA=="}})))
+        }));
+        assert_eq!(reads.load(Ordering::Relaxed), 0);
+        for _ in 0..2 {
+            assert_eq!(document.value(), Ok(&json!({"kind": "Secret", "data": {"a": MASK}})));
+        }
+        assert_eq!(reads.load(Ordering::Relaxed), 1);
+        assert_eq!(Masked::new(Box::new(|| Err("torn".to_owned()))).value(), Err("torn"));
+    }
+
+    #[test]
+    fn a_stream_gives_its_documents_even_when_it_is_gone() {
+        let stream = Stream::parse(b"kind: A\na: b\n").unwrap();
+        let (there, absent) = (stream.later(0), stream.later(1));
+        drop(stream);
+        assert_eq!(*there().unwrap(), json!({"kind": "A", "a": "b"}));
+        assert_eq!(absent(), Err("the stream has no document 1".to_owned()));
+    }
 
     #[test]
     fn masks_values_of_secrets_wherever_they_are() {

@@ -11,7 +11,7 @@ use ovncilium_core::policy::{Evaluation, FaultKind, Finding, ModuleRun, Verdict}
 use crate::answer::{Collector, Info, overlap, touched};
 use crate::bindings::ovncilium::policy::types::Scope;
 use crate::catalog::{BUILTINS, Catalog, Entry};
-use crate::documents::{self, DocumentSource};
+use crate::documents::{self, DocumentSource, Masked};
 use crate::engine;
 use crate::facts::SharedFacts;
 use crate::guest::DocumentValue;
@@ -61,7 +61,7 @@ pub fn evaluate(
     let (wanted, left_out): (Vec<&Entry>, Vec<&Entry>) =
         catalog.entries.iter().partition(|entry| entry.may_speak(&asked, documents));
     let shared = SharedFacts::new(facts);
-    let mut run = Run { facts, shared, documents, options, asked, values: BTreeMap::new() };
+    let mut run = Run { facts, shared, documents, options, asked, masked: BTreeMap::new() };
     let mut evaluation = Evaluation::default();
     let mut rules = Vec::new();
     for entry in wanted {
@@ -129,14 +129,14 @@ struct Judged {
     findings: Vec<Finding>,
 }
 
-/// One evaluation: facts and documents as JSON are made once and shared by the modules.
+/// One evaluation: facts and documents as JSON are made once, when a module asks, and shared by all.
 struct Run<'a> {
     facts: &'a Facts,
     shared: SharedFacts,
     documents: Option<&'a dyn DocumentSource>,
     options: &'a EvaluateOptions<'a>,
     asked: Vec<&'static str>,
-    values: BTreeMap<u32, Result<Arc<serde_json::Value>, String>>,
+    masked: BTreeMap<u32, Arc<Masked>>,
 }
 
 impl Run<'_> {
@@ -212,8 +212,8 @@ impl Run<'_> {
             let Some(header) = source.header(index) else { break };
             let whole = documents::selected(&info.selectors, source, index).then(|| {
                 selected.push(index);
-                let read = || source.value(index).map(documents::masked);
-                self.values.entry(index).or_insert_with(read).clone()
+                let later = || Arc::new(Masked::new(source.later(index)));
+                Arc::clone(self.masked.entry(index).or_insert_with(later))
             });
             values.push(DocumentValue {
                 api_version: header.api_version.to_owned(),

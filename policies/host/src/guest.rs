@@ -8,6 +8,7 @@ use serde_json::Value;
 use wasmtime::ResourceLimiter;
 
 use crate::bindings::ovncilium::policy::{host, types};
+use crate::documents::Masked;
 use crate::facts::SharedFacts;
 use crate::limits::Limits;
 use crate::trouble::Stopped;
@@ -24,7 +25,7 @@ pub(crate) struct DocumentValue {
     pub(crate) namespace: Option<String>,
     pub(crate) name: String,
     /// The whole, when the module selected it.
-    pub(crate) whole: Option<Result<Arc<Value>, String>>,
+    pub(crate) whole: Option<Arc<Masked>>,
 }
 
 /// State of one store: what the module may ask, what it has used, what it did wrong.
@@ -136,9 +137,9 @@ impl host::Host for Guest {
         if header.is_some() {
             return self.answer(header.as_ref());
         }
-        match &document.whole {
+        match document.whole.as_deref().map(Masked::value) {
             None => Ok(Err(self.refuse(format!("document {index} ({})", document.kind)))),
-            Some(Err(why)) => Ok(Err(types::FactError::Unknown(why.clone()))),
+            Some(Err(why)) => Ok(Err(types::FactError::Unknown(why.to_owned()))),
             Some(Ok(_)) if !is_pointer(&pointer) => Ok(Err(no_pointer(&pointer))),
             Some(Ok(value)) => self.answer(value.pointer(&pointer)),
         }

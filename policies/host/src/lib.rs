@@ -41,7 +41,7 @@ mod waivers;
 pub use cache::CompiledCache;
 pub use catalog::{BUILTINS, Catalog, Described};
 pub use config::{ConfigError, PolicyConfig};
-pub use documents::{DocumentSource, Header};
+pub use documents::{DocumentSource, Header, Later};
 pub use evaluate::{EvaluateOptions, evaluate};
 pub use limits::Limits;
 pub use precompile::{PrecompileError, precompile};
