@@ -571,7 +571,27 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Cli, Stopped> {
     if called_as.is_some_and(|name| name == POST_RENDERER) {
         arguments.insert(1, "post-render".into());
     }
-    Cli::try_parse_from(arguments).map_err(Stopped)
+    match post_render(&arguments) {
+        Some(cli) => Ok(cli),
+        None => Cli::try_parse_from(arguments).map_err(Stopped),
+    }
+}
+
+/// The flags of `post-render`, without the other commands.
+#[derive(Debug, Parser)]
+struct Rendering {
+    #[command(flatten)]
+    args: PostRender,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// `post-render` is what Helm waits for: the other commands are not built for it. None where there is anything to tell, which
+/// the whole command line tells in its own words.
+fn post_render(arguments: &[OsString]) -> Option<Cli> {
+    let rest = arguments.get(1..).filter(|rest| rest.first().is_some_and(|first| first == "post-render"))?;
+    let Rendering { args, connection } = Rendering::try_parse_from(rest).ok()?;
+    Some(Cli { command: Command::PostRender(args), connection })
 }
 
 #[cfg(test)]
@@ -582,6 +602,36 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory as _;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn post_render_alone_is_read_as_among_all_commands() {
+        let calls = [
+            "",
+            "--offline",
+            "--offline --kubeconfig a --context=b --report c --policy d --policy e@sha256:0",
+            "-s https://example.org --mode plan --max-age 5 --run r --helm h",
+            "--facts f --offline",
+            "--mode other",
+            "--max-age x",
+            "--unknown",
+            "--version",
+            "--help",
+            "-h",
+            "more",
+            "-- more",
+        ];
+        for call in calls {
+            let arguments: Vec<OsString> = ["kubectl-ovncilium", "post-render"]
+                .into_iter()
+                .chain(call.split_whitespace())
+                .map(Into::into)
+                .collect();
+            let alone = post_render(&arguments).map(|cli| format!("{cli:?}"));
+            let among_all = Cli::try_parse_from(arguments).ok().map(|cli| format!("{cli:?}"));
+            assert_eq!(alone, among_all, "{call}");
+        }
+        assert!(post_render(&["kubectl-ovncilium".into(), "check".into()]).is_none());
     }
 
     #[test]
