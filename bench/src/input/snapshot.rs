@@ -7,8 +7,11 @@ use ovncilium_core::facts::addresses::{Addresses, Range};
 use ovncilium_core::facts::cilium::Cilium;
 use ovncilium_core::facts::conflists::{ConfDir, ConfFile, Conflists};
 use ovncilium_core::facts::kube_ovn::{CniDaemon, Controller, Installation, KubeOvn};
-use ovncilium_core::facts::networks::Networks;
+use ovncilium_core::facts::multus::Multus;
+use ovncilium_core::facts::networks::{Networks, Subnet};
+use ovncilium_core::facts::node_os::{NodeOs, Os};
 use ovncilium_core::facts::nodes::{Node, Nodes};
+use ovncilium_core::facts::permissions::{Permission, Permissions};
 use ovncilium_core::facts::services::{Provider, Services};
 use ovncilium_core::facts::tools::{Helm, Tools};
 use ovncilium_core::facts::workloads::{Pod, Unmanaged, Workloads};
@@ -16,6 +19,7 @@ use ovncilium_core::facts::{Facts, Source, Subject, file};
 
 /// Pods of each node.
 pub(crate) const PODS_PER_NODE: usize = 30;
+const KERNEL: &str = "5.15.0-113-generic";
 
 /// A facts file of a cluster with this many nodes and thirty pods on each.
 ///
@@ -45,7 +49,10 @@ pub(crate) fn snapshot(nodes: usize) -> Result<String, serde_json::Error> {
     };
     let helm = Helm { path: "/usr/local/bin/helm".to_owned(), version: Some("v3.19.5".to_owned()) };
     facts.tools = Subject::known(Tools { helm: Some(helm) }, at);
-    facts.networks = Subject::known(Networks::default(), at);
+    facts.networks = Subject::known(networks(), at);
+    facts.multus = Subject::known(Multus::default(), at);
+    facts.permissions = Subject::known(Permissions { items: permissions() }, at);
+    facts.node_os = Subject::known(NodeOs { nodes: (0..nodes).map(os).collect() }, at);
     facts.services = Subject::known(Services { providers: vec![provider], ..Services::default() }, at);
     file::write(&facts)
 }
@@ -77,6 +84,42 @@ fn kube_ovn() -> Installation {
     }
 }
 
+fn networks() -> Networks {
+    let subnet = |name: &str, cidr: &str| Subnet {
+        name: name.to_owned(),
+        cidrs: vec![cidr.to_owned()],
+        vpc: "ovn-cluster".to_owned(),
+        protocol: "IPv4".to_owned(),
+        ..Subnet::default()
+    };
+    Networks {
+        subnets: vec![subnet("join", "100.64.0.0/16"), subnet("ovn-default", "10.16.0.0/16")],
+        default_vpc_load_balancer: Some("cluster-tcp-loadbalancer".to_owned()),
+        default_vpc_standby: Some(true),
+        ..Networks::default()
+    }
+}
+
+/// As many answers as a collection asks for.
+fn permissions() -> Vec<Permission> {
+    let resources = ["nodes", "pods", "namespaces", "services", "configmaps", "secrets", "events", "serviceaccounts"];
+    let verbs = ["get", "list", "create", "patch", "delete"];
+    let one = |resource: &str, verb: &str| Permission {
+        verb: verb.to_owned(),
+        resource: resource.to_owned(),
+        namespace: "kube-system".to_owned(),
+        allowed: true,
+        needed_for: "a request of a migration".to_owned(),
+        ..Permission::default()
+    };
+    resources.iter().flat_map(|resource| verbs.map(|verb| one(resource, verb))).collect()
+}
+
+fn os(index: usize) -> Os {
+    let devices = ["genev_sys_6081", "ovn0"].map(str::to_owned).to_vec();
+    Os { node: worker(index), kernel: KERNEL.to_owned(), devices }
+}
+
 fn range(index: usize) -> Range {
     let cidr = format!("192.168.{}.{}/32", index / 256, index % 256);
     Range { kind: "node".to_owned(), user: format!("node {}", worker(index)), cidr }
@@ -106,7 +149,7 @@ fn node(index: usize) -> Node {
     ];
     Node {
         uid: format!("00000000-0000-4000-8000-{index:012}"),
-        kernel: Some("5.15.0-113-generic".to_owned()),
+        kernel: Some(KERNEL.to_owned()),
         os_image: Some("Ubuntu 22.04.4 LTS".to_owned()),
         architecture: Some("amd64".to_owned()),
         container_runtime: Some("containerd://1.7.24".to_owned()),
