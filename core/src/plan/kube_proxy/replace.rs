@@ -35,11 +35,11 @@ pub fn settings(
     given: Option<ApiServer>,
 ) -> Result<Settings, NoReplacement> {
     let release = same_release(recorded, release)?;
-    must_hold(facts, recorded)?;
     let mut proxy = match found.distribution {
         Some(distribution) => of_distribution(distribution, found)?,
         None => of_set(facts, the_one(found)?)?,
     };
+    must_hold(facts, recorded)?;
     if !of_packets(&release.values) {
         let pods = virtual_machines(facts)?;
         if !pods.is_empty() {
