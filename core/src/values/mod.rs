@@ -111,7 +111,7 @@ pub fn chart_values(chart: &Chart, cluster: &Cluster, layout: Layout, moment: Mo
     chaining(&mut values, chart, cluster, layout, moment);
     routing(&mut values, chart, cluster);
     addresses(&mut values, chart, cluster);
-    services(&mut values, chart, cluster);
+    services(&mut values, chart, cluster, moment);
     operator(&mut values, chart, cluster, moment);
     enforcement(&mut values, cluster, moment);
     rollout(&mut values, chart, moment);
@@ -208,7 +208,7 @@ fn addresses(values: &mut Explained, chart: &Chart, cluster: &Cluster) {
     values.pin("ipv6.enabled", false, "chained pods have no IPv6 connectivity (kube-ovn#6681)");
 }
 
-fn services(values: &mut Explained, chart: &Chart, cluster: &Cluster) {
+fn services(values: &mut Explained, chart: &Chart, cluster: &Cluster, moment: Moment) {
     let key = "kubeProxyReplacement";
     // Text, not a boolean: a template compares words, and old charts fail on a boolean.
     let (off, on) = match chart.reads("kubeProxyReplacement=false") {
@@ -223,13 +223,16 @@ fn services(values: &mut Explained, chart: &Chart, cluster: &Cluster) {
                 "the API server's own address: without kube-proxy its Service is served by Cilium, which asks it first";
             values.set("k8sServiceHost", host.as_str(), why);
             values.set("k8sServicePort", port.as_str(), "its port");
-            let why = "as kube-proxy does, a node serves what reaches it with a Service's address: pods whose packets pass no socket of \
-                       the node, and those of all while an agent restarts";
-            values.set("bpf.lbExternalClusterIP", true, why);
             if on == "true" && chart.reads("hostPort.enabled") {
                 values.set("hostPort.enabled", false, "portmap in Kube-OVN's file serves host ports; both would");
             }
         }
+    }
+    // An agent that no longer replaces kube-proxy tells its tables before its programs: the old ones go on serving meanwhile.
+    if cluster.api_server.is_some() || moment == Moment::Held {
+        let why = "as kube-proxy does, a node serves what reaches it with a Service's address: pods whose packets pass no socket of \
+                   the node, and those of all while an agent restarts";
+        values.set("bpf.lbExternalClusterIP", true, why);
     }
     if chart.row.envoy_daemonset {
         values.set("envoy.enabled", false, "no DaemonSet of Envoy: policy of layer 7 does not work behind a chain");

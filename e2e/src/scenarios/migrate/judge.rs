@@ -16,7 +16,7 @@ pub(super) const STILL: u128 = 3_000;
 pub(super) const STILL_LOSING: u128 = 5_000;
 /// One in so many packets may be lost: Open vSwitch's userspace datapath loses some whenever a port comes or goes, as the part without
 /// the program shows.
-pub(super) const LOST_AT_MOST_ONE_IN: usize = 50;
+const LOST_AT_MOST_ONE_IN: usize = 50;
 
 impl Stage {
     /// Every verdict; from `enforced` on nobody whom the policy protects may answer a stranger.
