@@ -192,6 +192,9 @@ impl From<ClaimError> for Failure {
                     "kubectl ovncilium migrate (goes on with it) or kubectl ovncilium rollback".to_owned(),
                 )),
             ),
+            ClaimError::Overtaken { .. } => {
+                Self::of(ExitCode::Paused, &error, Some(NextStep::Command("kubectl ovncilium status".to_owned())))
+            }
             ClaimError::Expired { .. } | ClaimError::OtherCluster { .. } => Self::of(
                 ExitCode::Paused,
                 &error,

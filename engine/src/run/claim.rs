@@ -41,6 +41,14 @@ pub enum ClaimError {
     /// There is nothing to resume.
     #[error("no unfinished run is recorded")]
     NothingRecorded,
+    /// Somebody else has recorded another run since the plan was made.
+    #[error("run {run} is recorded, a {noun}, which this plan does not follow")]
+    Overtaken {
+        /// Its id.
+        run: String,
+        /// What it is.
+        noun: &'static str,
+    },
     /// A migration is in work and another one was to begin.
     #[error("run {run} is recorded and not finished")]
     Unfinished {
@@ -154,6 +162,17 @@ fn may_follow(kind: Kind, unfinished: Kind) -> bool {
     }
 }
 
+/// Whether a run may begin after another one, whatever has come of that.
+fn may_follow_at_all(kind: Kind, recorded: Kind) -> bool {
+    match kind {
+        Kind::Migrate => true,
+        // Nobody would serve Services without Cilium.
+        Kind::Rollback => recorded != Kind::ReplaceKubeProxy,
+        // A rollback has taken away what serves.
+        Kind::ReplaceKubeProxy | Kind::RestoreKubeProxy => recorded != Kind::Rollback,
+    }
+}
+
 fn open<'a>(world: World<'a>, store: Store<'a>, claim: &Claim<'_>) -> Result<Ledger<'a>, ClaimError> {
     let found = store.load()?;
     let now = world.clock.now();
@@ -164,6 +183,13 @@ fn open<'a>(world: World<'a>, store: Store<'a>, claim: &Claim<'_>) -> Result<Led
             if loaded.journal.header.state != State::Done && !may_follow(plan.kind, loaded.journal.header.kind) =>
         {
             return Err(ClaimError::Unfinished { run: loaded.journal.header.run.to_string() });
+        }
+        (Claim::Begin { plan, .. }, Some(loaded)) if !may_follow_at_all(plan.kind, loaded.journal.header.kind) => {
+            let header = &loaded.journal.header;
+            return Err(ClaimError::Overtaken { run: header.run.to_string(), noun: header.kind.noun() });
+        }
+        (Claim::Begin { plan, .. }, None) if !matches!(plan.kind, Kind::Migrate | Kind::Rollback) => {
+            return Err(ClaimError::NothingRecorded);
         }
         (Claim::Begin { plan, attachments }, found) => store.begin(plan, attachments, now, found.as_ref())?,
     };

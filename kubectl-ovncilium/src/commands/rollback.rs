@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use ovncilium_cluster::{Access, KubeCluster, SystemClock};
+use ovncilium_core::facts::Facts;
+use ovncilium_core::facts::services::Provider;
 use ovncilium_core::journal::State;
 use ovncilium_core::plan::{Kind, Plan, migrate, rollback};
 use ovncilium_core::report::PlanReport;
@@ -80,6 +82,25 @@ fn must_have_kube_proxy(loaded: &Loaded) -> Result<(), Failure> {
     ))
 }
 
+/// The same where somebody has replaced kube-proxy by hand, of which the journal knows nothing.
+fn must_not_serve_alone(facts: &Facts) -> Result<(), Failure> {
+    let providers = facts.services.value.known().map(|services| services.providers.as_slice()).unwrap_or_default();
+    let is_everywhere = |provider: &&Provider| {
+        provider.kind == "kube-proxy" && provider.desired > 0 && provider.ready >= provider.desired
+    };
+    if !providers.iter().any(|provider| provider.kind == "cilium") || providers.iter().any(|one| is_everywhere(&one)) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        ExitCode::Paused,
+        "Cilium serves Services, and no kube-proxy is ready on every node: without Cilium nobody would serve them; nothing was changed",
+        NextStep::Edit(
+            "bring kube-proxy back first, until it is ready on every node: docs/runbook.md, \"Replacing kube-proxy\""
+                .to_owned(),
+        ),
+    ))
+}
+
 fn make(
     access: &Access,
     cluster: &KubeCluster,
@@ -91,6 +112,7 @@ fn make(
     let mut facts = facts::collect(cluster, access, args.helm.as_deref(), &settings.release_namespace)?;
     kube_ovn_release::read_into(&mut facts, cluster, charts);
     migrate::check_permissions(&facts)?;
+    must_not_serve_alone(&facts)?;
     let modules = loaded.plan.modules.clone();
     // A run of kube-proxy follows a migration that is done.
     let migrates = loaded.plan.kind == Kind::Migrate;
