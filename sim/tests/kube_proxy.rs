@@ -520,7 +520,34 @@ fn what_cannot_be_replaced_is_refused_by_its_reason() {
     sim.person().json_patch(&controller, &flags).unwrap();
     assert!(refusal(&sim).contains("the migration does not hold: hand-over"), "{}", refusal(&sim));
     let sim = migrated(39);
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": { "namespace": "logging", "name": "signal" },
+        "spec": { "clusterIP": "10.96.77.1", "ports": [{ "port": 9999, "protocol": "SCTP" }] },
+    });
+    sim.person().create(&Resource::SERVICES, &service).unwrap();
+    assert!(refusal(&sim).contains("1 Services have a port of SCTP"), "{}", refusal(&sim));
+    let sim = migrated(39);
     sim.person().delete(&set, None).unwrap();
     sim.pass_time(Duration::from_secs(30));
     assert_eq!(refusal(&sim), "no plan: there is no DaemonSet of kube-proxy");
+}
+
+#[test]
+fn replaced_again_the_way_back_leads_to_the_values_from_before_the_first_time() {
+    let sim = migrated(40);
+    let before = values(&sim);
+    let earlier =
+        rollback(&facts(sim.world()), recorded(&sim).plan.settings, &[], vec![], sim.world().clock.now()).unwrap();
+    assert_eq!(process(&sim, Some(&replacement(&sim).unwrap())), Ok(Ended::Done));
+    let overtaken = process(&sim, Some(&earlier)).unwrap_err();
+    assert!(overtaken.starts_with("Overtaken"), "somebody was asked before, and answers after it: {overtaken}");
+    // What `kubeadm upgrade` does.
+    let set = Resource::DAEMON_SETS.named("kube-system", "kube-proxy");
+    let patch = json!([{ "op": "remove", "path": "/spec/template/spec/nodeSelector/ovncilium.io~1kube-proxy" }]);
+    sim.person().json_patch(&set, &patch).unwrap();
+    sim.pass_time(Duration::from_secs(60));
+    assert_eq!(proxies(&sim), 5);
+    assert_eq!(process(&sim, Some(&replacement(&sim).unwrap())), Ok(Ended::Done));
+    assert_eq!(process(&sim, Some(&way_back(&sim))), Ok(Ended::Done));
+    assert_eq!(values(&sim), before);
 }

@@ -218,6 +218,12 @@ impl Chart {
         self.version.minor == 14 && self.version.patch < 3
     }
 
+    /// The agent tries again to listen where kube-proxy has listened until then, on a Service's `healthCheckNodePort`
+    /// (`pkg/service/healthserver`).
+    pub fn takes_health_checks_over(&self) -> bool {
+        self.version.minor >= 18
+    }
+
     /// The agent never learns who a static pod is: the plugin is given another UID than its object has, and its endpoint keeps the identity
     /// `init` (since cilium PR 31605; mended by PR 45016, in 1.18.9, 1.19.3 and 1.20).
     pub fn forgets_static_pods(&self) -> bool {
@@ -273,6 +279,13 @@ pub fn cilium_minor(text: &str) -> Result<CiliumMinor, UnknownVersion> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn health_checks_are_taken_over_since_1_18() {
+        for (version, taken) in [("1.16.19", false), ("1.17.18", false), ("1.18.2", true), ("1.20.0", true)] {
+            assert_eq!(Chart::of(version).unwrap().takes_health_checks_over(), taken, "{version}");
+        }
+    }
 
     #[test]
     fn a_newer_version_is_told_and_judged_by_the_newest_row_but_never_planned_for() {

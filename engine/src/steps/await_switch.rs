@@ -62,9 +62,9 @@ impl Work for AwaitSwitch {
         stop_asking(cx, Task::Proxy, cx.node_name()?)
     }
 
-    /// The pod itself waits most of a minute for the answer.
+    /// The pod itself waits most of a minute for the answer, and two writes are one look.
     fn attempts(&self) -> u32 {
-        12
+        80
     }
 
     /// Machine configurations are reviewed first, and every node is restarted.

@@ -37,13 +37,14 @@ impl Work for CleanKubeProxy {
             }
         }
         let Some(left) = left else { return again("the pod did not answer what was asked") };
-        if left > 0 {
-            return again(&format!("{left} chains of kube-proxy are left on {node}"));
-        }
         // The same rules in another order are what kube-ovn-cni makes of them when it looks again.
         changed.retain(|what| what != "order of rules");
+        // First: another pod would take what is there now for what was there before.
         if !changed.is_empty() {
             return Ok(Look::Blocked(format!("on {node} rules of others have changed: {}", some(&changed))));
+        }
+        if left > 0 {
+            return again(&format!("{left} chains of kube-proxy are left on {node}"));
         }
         Ok(Look::met("no rule of kube-proxy is left, and those of others are as they were"))
     }

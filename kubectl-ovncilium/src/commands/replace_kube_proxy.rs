@@ -117,12 +117,7 @@ impl Job<'_> {
         }
         let charts = self.helm(Kind::ReplaceKubeProxy)?;
         let recorded = self.settings(&*charts)?;
-        let release = charts.release(&recorded.release, &recorded.release_namespace)?.map(|found| FoundRelease {
-            revision: found.revision,
-            status: found.status,
-            chart_version: found.chart_version,
-            values: found.values,
-        });
+        let release = release(&*charts, &recorded)?;
         let given = self.args.api_server.clone();
         let settings = kube_proxy::replace::settings(&facts, &recorded, &found, release.as_ref(), given)?;
         let now = release.as_ref().map(|release| &release.values);
@@ -137,7 +132,8 @@ impl Job<'_> {
         let charts = self.helm(Kind::RestoreKubeProxy)?;
         let recorded = self.settings(&*charts)?;
         let settings = kube_proxy::restore::settings(&recorded)?;
-        let release = charts.release(&settings.release, &settings.release_namespace)?;
+        let release = release(&*charts, &settings)?;
+        kube_proxy::replace::same_chart(&settings, release.as_ref())?;
         let now = release.as_ref().map(|release| &release.values);
         let objects = objects(&*charts, &settings, Kind::RestoreKubeProxy, now)?;
         let modules = self.loaded.plan.modules.clone();
@@ -163,7 +159,19 @@ impl Job<'_> {
         let (plan, header) = (&self.loaded.plan, self.header());
         ui::say(&format!("{} {} is recorded and not finished: it goes on", plan.kind.noun(), header.run));
         let charts = self.helm(plan.kind)?;
-        ui::say(&PlanReport::new(plan).text(&ui::Colour));
+        let report = PlanReport::new(plan).text(&ui::Colour);
+        if self.args.dry_run {
+            ui::data(&report);
+            return Ok(ExitCode::ChangesPending);
+        }
+        ui::say(&report);
+        let args = self.args;
+        if args.api_server.is_some() || args.wave_limit.is_some() || args.soak.is_some() {
+            ui::say(
+                "--api-server, --wave-limit and --soak are those of the recorded plan; for others: `kubectl ovncilium replace-kube-proxy \
+                 --back`, then a new one",
+            );
+        }
         ask(self.args.yes, "Go on with it?")?;
         self.carry_out(&*charts, plan, &Claim::Resume)
     }
@@ -177,9 +185,13 @@ impl Job<'_> {
         let ended = run.carry_out(&mut || Ok(()), &mut tell)?;
         match (&ended, plan.kind) {
             (Ended::Done, Kind::ReplaceKubeProxy) => {
-                ui::say(
-                    "\ndone: Cilium serves Services on every node; kube-proxy's DaemonSet fits no node, its rules are gone",
-                );
+                let proxy = plan.settings.kube_proxy.as_ref();
+                ui::say(match proxy.is_some_and(|proxy| proxy.distribution.is_some()) {
+                    false => {
+                        "\ndone: Cilium serves Services on every node; kube-proxy's DaemonSet fits no node, its rules are gone"
+                    }
+                    true => "\ndone: Cilium serves Services on every node; kube-proxy runs on none",
+                });
                 ui::say(
                     "next: `kubectl ovncilium verify`; the way back: `kubectl ovncilium replace-kube-proxy --back`",
                 );
@@ -207,6 +219,16 @@ impl Job<'_> {
             (Ended::Stopped, kind) => finish(&ended, clock.stopped_by(), kind.command()),
         }
     }
+}
+
+fn release(charts: &dyn Charts, settings: &Settings) -> Result<Option<FoundRelease>, Failure> {
+    let found = charts.release(&settings.release, &settings.release_namespace)?;
+    Ok(found.map(|found| FoundRelease {
+        revision: found.revision,
+        status: found.status,
+        chart_version: found.chart_version,
+        values: found.values,
+    }))
 }
 
 /// Whether it runs on some node, or that is not known.

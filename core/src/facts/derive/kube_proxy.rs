@@ -38,6 +38,7 @@ pub fn kube_proxy(sets: &[Value], maps: &[Value], pods: &[Value], services: &[Va
         service_addresses: services.iter().flat_map(addresses).collect(),
         local_traffic: count(&|service| text(service, "/spec/externalTrafficPolicy") == "Local"),
         health_checks: count(&|service| number(service, "/spec/healthCheckNodePort") > 0),
+        sctp: count(&|service| list(service, "/spec/ports").iter().any(|port| text(port, "/protocol") == "SCTP")),
         affinity: count(&|service| text(service, "/spec/sessionAffinity") == "ClientIP"),
         labelled: nodes
             .iter()

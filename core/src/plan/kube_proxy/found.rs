@@ -23,6 +23,8 @@ pub struct Found {
     pub local_traffic: u32,
     /// Services that tell load balancers the health of a node (`healthCheckNodePort`).
     pub health_checks: u32,
+    /// Services with a port of SCTP.
+    pub sctp: u32,
     /// Services that send a client to the same pod again (`sessionAffinity`).
     pub affinity: u32,
     /// Nodes that carry the label by which kube-proxy is limited.

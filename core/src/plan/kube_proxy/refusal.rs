@@ -72,6 +72,22 @@ pub enum NoReplacement {
         /// Their pods, `namespace/name`.
         pods: Vec<String>,
     },
+    /// Cilium serves no SCTP unless it is told to.
+    #[error("no plan: {services} Services have a port of SCTP, which Cilium does not serve as its release is set")]
+    Sctp {
+        /// How many.
+        services: u32,
+    },
+    /// Agents would not answer where kube-proxy has answered load balancers.
+    #[error(
+        "no plan: {services} Services have a healthCheckNodePort, on which agents of Cilium {version} do not listen when kube-proxy leaves"
+    )]
+    HealthChecks {
+        /// How many.
+        services: u32,
+        /// Version of the chart.
+        version: String,
+    },
     /// Nobody has told the API server's own address.
     #[error("no plan: the API server's own address is not known: {object} does not tell it")]
     NoApiServer {
@@ -159,6 +175,10 @@ impl NoReplacement {
                 "have Cilium look at their packets: `socketLB.hostNamespaceOnly=true` among the values of its release, then run this again"
                     .to_owned(),
             ),
+            Self::Sctp { .. } => edit(
+                "have Cilium serve it: `sctp.enabled=true` among the values of its release, then run this again".to_owned(),
+            ),
+            Self::HealthChecks { .. } => edit("upgrade Cilium to 1.18 or newer, then run this again".to_owned()),
             Self::NoApiServer { .. } => {
                 edit("name it: `--api-server HOST:PORT`, as every node reaches it without a Service".to_owned())
             }

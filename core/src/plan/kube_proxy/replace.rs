@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::compat::cilium::Chart;
 use crate::facts::Facts;
 use crate::facts::kube_ovn::Owner;
 use crate::plan::action::{Chain, KUBE_PROXY_LABEL, Moment};
@@ -46,6 +47,13 @@ pub fn settings(
             return Err(NoReplacement::VirtualMachines { pods });
         }
     }
+    if found.sctp > 0 && !is_on(&release.values, "sctp", "enabled") {
+        return Err(NoReplacement::Sctp { services: found.sctp });
+    }
+    let version = &recorded.chart.version;
+    if found.health_checks > 0 && !Chart::of(version).is_ok_and(|chart| chart.takes_health_checks_over()) {
+        return Err(NoReplacement::HealthChecks { services: found.health_checks, version: version.clone() });
+    }
     let own_server = || of_values(&release.values);
     let its_server = || found.sets.first().and_then(|set| set.api_server.clone());
     let server = given.or_else(own_server).or_else(its_server);
@@ -54,7 +62,11 @@ pub fn settings(
         return Err(NoReplacement::ServiceAddress { server: api_server.to_string() });
     }
     proxy.api_server = api_server;
-    proxy.own_values = own_of(&release.values);
+    // What the values say while Cilium serves is not the operator's.
+    proxy.own_values = match recorded.kube_proxy.as_ref().filter(|before| before.replaced) {
+        Some(before) => before.own_values.clone(),
+        None => own_of(&release.values),
+    };
     let mut settings = recorded.clone();
     settings.kube_proxy = Some(proxy);
     Ok(settings)
@@ -157,11 +169,23 @@ fn same_release<'r>(settings: &Settings, release: Option<&'r FoundRelease>) -> R
         let what = format!("revision {} is {}", release.revision, release.status);
         return Err(NoReplacement::Release { release: name, what });
     }
-    if release.chart_version != settings.chart.version {
-        let (installed, recorded) = (release.chart_version.clone(), settings.chart.version.clone());
-        return Err(NoReplacement::OtherChart { release: name, installed, recorded });
-    }
+    same_chart(settings, Some(release))?;
     Ok(release)
+}
+
+/// A release that was upgraded since is not brought back to the chart of the record.
+///
+/// # Errors
+/// [`NoReplacement::OtherChart`].
+pub fn same_chart(settings: &Settings, release: Option<&FoundRelease>) -> Result<(), NoReplacement> {
+    match release.filter(|release| release.chart_version != settings.chart.version) {
+        None => Ok(()),
+        Some(release) => Err(NoReplacement::OtherChart {
+            release: format!("{}/{}", settings.release_namespace, settings.release),
+            installed: release.chart_version.clone(),
+            recorded: settings.chart.version.clone(),
+        }),
+    }
 }
 
 /// Everything that a migration leaves must be as it left it.
@@ -227,7 +251,11 @@ fn serves_everywhere(facts: &Facts, set: &ProxySet) -> Result<(), NoReplacement>
 
 /// Whether agents look at the packets of pods, and at sockets of nodes alone.
 fn of_packets(values: &Value) -> bool {
-    let given = values.get("socketLB").and_then(|map| map.get("hostNamespaceOnly"));
+    is_on(values, "socketLB", "hostNamespaceOnly")
+}
+
+fn is_on(values: &Value, map: &str, key: &str) -> bool {
+    let given = values.get(map).and_then(|map| map.get(key));
     given.is_some_and(|given| given == &Value::Bool(true) || given == "true")
 }
 
@@ -288,6 +316,8 @@ fn phases(settings: &Settings, nodes: &[PlannedNode]) -> Vec<Phase> {
             ];
             retire.extend(in_waves("retire", &|| {
                 vec![
+                    // Whoever goes on with a run that was paused finds another agent, perhaps.
+                    Action::AwaitReplacement,
                     labels(&[(KUBE_PROXY_LABEL, None)]),
                     Action::AwaitNoKubeProxy,
                     Action::CleanKubeProxy,
@@ -299,7 +329,7 @@ fn phases(settings: &Settings, nodes: &[PlannedNode]) -> Vec<Phase> {
         // Whoever turns the switch decides which node is next.
         Some(distribution) => {
             vec![node_stage(&format!("the switch of {}", distribution.name()), "retire", &all, 0, || {
-                let mut actions = vec![Action::AwaitSwitch { on: false }];
+                let mut actions = vec![Action::AwaitReplacement, Action::AwaitSwitch { on: false }];
                 if proxy.is_some_and(|proxy| !proxy.image.is_empty()) {
                     actions.push(Action::CleanKubeProxy);
                 }
@@ -351,7 +381,14 @@ fn consequences(settings: &Settings, found: &Found) -> Vec<String> {
         "a pod that reaches a Service with the address of a node today, which kube-proxy and Kube-OVN may give it, is seen as itself: a \
          policy that lets nodes in by `ipBlock` lets such pods in no more"
             .to_owned(),
-        format!("node ports are served on the devices that Cilium knows: {}", settings.devices.join(", ")),
+        "while an agent takes over, questions to Services of its node may wait for some seconds".to_owned(),
+        format!(
+            "node ports are served on the devices that Cilium knows, whatever `nodePortAddresses` of kube-proxy says: {}",
+            settings.devices.join(", ")
+        ),
+        "kube-proxy's own health port (10256) goes with it: load balancers that ask it need another, such as Cilium's \
+         `kubeProxyReplacementHealthzBindAddr`"
+            .to_owned(),
     ];
     let proxy = settings.kube_proxy.as_ref();
     match proxy.and_then(|proxy| Some((proxy, proxy.distribution?))) {

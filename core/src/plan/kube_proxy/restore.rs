@@ -73,8 +73,9 @@ pub fn restore(
     };
     let mut hand_back =
         vec![cluster_stage("release", vec![step("hand-back", Action::SetRelease { stage: ReleaseStage::Held })])];
-    hand_back
-        .extend(in_waves("hand-back", &|| vec![Action::RestartAgent, Action::ProbeServices { moment: Moment::After }]));
+    hand_back.extend(in_waves("hand-back", &|| {
+        vec![Action::ProveKubeProxy, Action::RestartAgent, Action::ProbeServices { moment: Moment::After }]
+    }));
     let phases = vec![
         phase(0, "claim", "take the lock, open the journal", "nothing", Vec::new()),
         phase(
@@ -126,6 +127,7 @@ pub fn restore(
         consequences: vec![
             "connections through Services, also their node ports and external addresses, may end once on each node when kube-proxy serves them again"
                 .to_owned(),
+            "while an agent lets go, questions to Services of its node may wait for some seconds".to_owned(),
             its_return,
         ],
         writes: Vec::new(),

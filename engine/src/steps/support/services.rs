@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ovncilium_core::plan::Resource;
+use ovncilium_core::plan::{Kind, Resource};
 use ovncilium_core::selector;
 use serde_json::{Value, json};
 
@@ -55,12 +55,20 @@ pub(in crate::steps) fn asked(cx: &Cx<'_>, by: Task) -> Result<Vec<String>, Step
         }
     }
     first.sort();
+    first.splice(0..0, api_server(cx, by));
     first.extend(all);
     first.truncate(ASKED);
     Ok(first)
 }
 
-/// Those of them without which nothing works: the API server's, and one of DNS if there is one that is asked.
+/// The address by which agents are to reach the API server when nobody else serves its Service: a node must reach it before they are told.
+fn api_server(cx: &Cx<'_>, by: Task) -> Option<String> {
+    let proxy = cx.settings().kube_proxy.as_ref()?;
+    let asks = by == Task::Services && cx.plan.kind == Kind::ReplaceKubeProxy && !proxy.api_server.host.contains(':');
+    asks.then(|| format!("{}/tcp", proxy.api_server))
+}
+
+/// Those of them without which nothing works: the API server and its Service, and one of DNS if there is one that is asked.
 ///
 /// # Errors
 /// [`StepError::Cluster`].
@@ -68,7 +76,10 @@ pub(in crate::steps) fn needed(cx: &Cx<'_>, by: Task) -> Result<Vec<String>, Ste
     let served = served(cx)?;
     let address = served.iter().find(|service| key(service) == API).map_or("", |api| text(api, "/spec/clusterIP"));
     let asked = asked(cx, by)?;
-    Ok(asked.into_iter().filter(|one| one.starts_with(&format!("{address}:")) || one.ends_with("/dns")).collect())
+    let server = api_server(cx, by);
+    let is_needed =
+        |one: &String| one.starts_with(&format!("{address}:")) || one.ends_with("/dns") || Some(one) == server.as_ref();
+    Ok(asked.into_iter().filter(is_needed).collect())
 }
 
 /// What a provider must have for every Service: `ADDRESS:PORT/TCP` or `/UDP`.
