@@ -42,13 +42,8 @@ fn facts(world: World<'_>) -> Facts {
 
 fn takeover(world: World<'_>) -> Result<Plan, NoPlan> {
     let found = world.charts.release("cilium", "kube-system").unwrap().unwrap();
-    let release = FoundRelease {
-        revision: found.revision,
-        status: found.status,
-        chart_version: found.chart_version,
-        values: found.values,
-    };
-    let choices = Choices { soak_seconds: 1, adopt: Some(Adopting { release: Some(release) }), ..Choices::default() };
+    let choices =
+        Choices { soak_seconds: 1, adopt: Some(Adopting { release: Some(found.into()) }), ..Choices::default() };
     migrate(&facts(world), &world.charts.chart().unwrap(), &[], &choices, vec![], world.clock.now())
 }
 

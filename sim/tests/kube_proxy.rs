@@ -47,12 +47,7 @@ fn replacement(sim: &SimCluster) -> Result<Plan, NoReplacement> {
 fn replacement_by(sim: &SimCluster, server: Option<ApiServer>) -> Result<Plan, NoReplacement> {
     let world = sim.world();
     let settings = recorded(sim).plan.settings;
-    let release = sim.release(&settings.release, &settings.release_namespace).unwrap().map(|found| FoundRelease {
-        revision: found.revision,
-        status: found.status,
-        chart_version: found.chart_version,
-        values: found.values,
-    });
+    let release = sim.release(&settings.release, &settings.release_namespace).unwrap().map(FoundRelease::from);
     let (facts, found) = (facts(world), look(world.cluster).unwrap());
     let settings = replace::settings(&facts, &settings, &found, release.as_ref(), server)?;
     replace::replace(&facts, settings, &found, &[], vec![], world.clock.now())

@@ -171,12 +171,7 @@ fn asked_for_everything(sim: SimCluster) {
     let plan = migrate(&facts(), &chart, &objects, &choices, vec![], world.clock.now()).unwrap();
     assert_eq!(process(&plan), Ended::Done);
     let loaded = Journal::new(world.cluster, "kube-system").load().unwrap().unwrap();
-    let release = world.charts.release("cilium", RELEASE).unwrap().map(|found| FoundRelease {
-        revision: found.revision,
-        status: found.status,
-        chart_version: found.chart_version,
-        values: found.values,
-    });
+    let release = world.charts.release("cilium", RELEASE).unwrap().map(FoundRelease::from);
     let proxy = || kube_proxy::look(world.cluster).unwrap();
     let config_maps = BTreeSet::new();
     let namespaces = permissions::Namespaces {

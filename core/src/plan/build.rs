@@ -1,13 +1,43 @@
-//! Small parts that both planners put together: steps with ids, lanes, stages, phases.
+//! Small parts that all planners put together: a bare plan, steps with ids, lanes, stages, phases.
 
 use std::collections::BTreeMap;
 
+use crate::facts::Facts;
 use crate::ids::{NodeName, StepId};
 
 use super::action::{AGENT_LABEL, CHAIN_CONFIG, CHAINED_LABEL, ENFORCE_LABEL};
 use super::action::{Chain, ENFORCE_CONFIG};
+use super::migrate::cluster_uid;
 use super::values::{chain_defaults, enforce_defaults};
-use super::{Action, Guard, Lane, Phase, PlannedNode, Settings, Stage, Step};
+use super::{Action, Guard, Kind, Lane, ModulePin, Phase, Plan, PlannedNode, SCHEMA, Settings, Stage, Step};
+
+/// How long a plan can be started after it was made.
+const PLAN_HOURS: i64 = 24;
+
+/// A plan without steps, made now.
+pub(super) fn bare(
+    kind: Kind,
+    facts: &Facts,
+    settings: Settings,
+    modules: Vec<ModulePin>,
+    now: jiff::Timestamp,
+) -> Plan {
+    Plan {
+        schema: SCHEMA,
+        written_by: env!("CARGO_PKG_VERSION").to_owned(),
+        kind,
+        created_at: now,
+        expires_at: now + jiff::SignedDuration::from_hours(PLAN_HOURS),
+        cluster: cluster_uid(facts),
+        facts: facts.digest(),
+        modules,
+        settings,
+        nodes: Vec::new(),
+        phases: Vec::new(),
+        consequences: Vec::new(),
+        writes: Vec::new(),
+    }
+}
 
 /// A step on the cluster as a whole; `part` makes its id unique.
 pub(super) fn step(part: &str, action: Action) -> Step {

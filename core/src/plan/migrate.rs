@@ -11,7 +11,7 @@ use crate::outcome::NextStep;
 use super::action::{AGENT_LABEL, CHAIN_CONFIG, Chain, ENFORCE_CONFIG, ENFORCE_LABEL};
 use super::adopt::{self, Adopting, NotAdoptable};
 use super::build::{
-    back, chain_config, cluster_stage, enforce_config, forward, labels, no_labels, node_stage, phase, step,
+    back, bare, chain_config, cluster_stage, enforce_config, forward, labels, no_labels, node_stage, phase, step,
 };
 use super::consequences;
 use super::drift::{self, Held, Standing};
@@ -21,14 +21,11 @@ use super::start::{self, Start};
 use super::values::{ChartRefused, check_chart};
 use super::waves::{by_wave, waves};
 use super::{
-    Action, ChartRef, Driver, Guard, Kind, ModulePin, Phase, Plan, PlannedNode, ReleaseStage, SCHEMA, Settings, writes,
+    Action, ChartRef, Driver, Guard, Kind, ModulePin, Phase, Plan, PlannedNode, ReleaseStage, Settings, writes,
 };
 pub use crate::values::cluster::CHAINED_CONF;
 use crate::values::cluster::{KUBE_OVN_NETWORK, devices};
 use crate::values::pool::{self, NoPool};
-
-/// How long a plan may be started after it was made.
-pub const PLAN_HOURS: i64 = 24;
 
 /// What the operator may choose.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -283,21 +280,10 @@ pub fn migrate(
     consequences.extend(consequences::forgotten(&chart.version, &workloads.pods));
     consequences.extend(adopt::consequences(&settings, facts, installation, choices.adopt.as_ref()));
     consequences.extend(settings.driver.notice(&off(installation)));
-    let mut plan = Plan {
-        schema: SCHEMA,
-        written_by: env!("CARGO_PKG_VERSION").to_owned(),
-        kind: Kind::Migrate,
-        created_at: now,
-        expires_at: now + jiff::SignedDuration::from_hours(PLAN_HOURS),
-        cluster: cluster_uid(facts),
-        facts: facts.digest(),
-        modules,
-        settings,
-        nodes: planned,
-        phases,
-        consequences,
-        writes: Vec::new(),
-    };
+    let mut plan = bare(Kind::Migrate, facts, settings, modules, now);
+    plan.nodes = planned;
+    plan.phases = phases;
+    plan.consequences = consequences;
     plan.writes = writes::of(&plan, chart_objects);
     Ok(plan)
 }

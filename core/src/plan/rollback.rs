@@ -4,11 +4,11 @@ use crate::facts::Facts;
 use crate::facts::nodes::Node;
 
 use super::action::{AGENT_LABEL, AGENT_TAINT, CHAIN_CONFIG, CHAINED_LABEL, Chain, ENFORCE_CONFIG, ENFORCE_LABEL};
-use super::build::{back, chain_config, chain_labels, cluster_stage, labels, no_labels, node_stage, phase, step};
-use super::migrate::{NoPlan, PLAN_HOURS, cluster_uid};
+use super::build::{back, bare, chain_config, chain_labels, cluster_stage, labels, no_labels, node_stage, phase, step};
+use super::migrate::NoPlan;
 use super::object::ObjectRef;
 use super::waves::{by_wave, waves};
-use super::{Action, Driver, Kind, ModulePin, Plan, PlannedNode, ReleaseStage, SCHEMA, Settings, flags, writes};
+use super::{Action, Driver, Kind, ModulePin, Plan, PlannedNode, ReleaseStage, Settings, flags, writes};
 
 /// The plan back. `settings` are those of the migration, recorded in its journal; `facts` are what is there now.
 ///
@@ -146,7 +146,7 @@ pub fn rollback(
             cluster_stage("verify", vec![step("verify", Action::Verify { chain: Chain::Plain })]),
         ],
     ));
-    let mut plan = bare(facts, settings, modules, now);
+    let mut plan = bare(Kind::Rollback, facts, settings, modules, now);
     plan.nodes = planned;
     plan.phases = phases;
     plan.consequences = vec![
@@ -177,30 +177,11 @@ pub fn rollback(
 
 /// The way back of a takeover that has changed nothing yet: the run is forgotten, and what was found stays.
 pub fn forget(facts: &Facts, settings: Settings, modules: Vec<ModulePin>, now: jiff::Timestamp) -> Plan {
-    let mut plan = bare(facts, settings, modules, now);
+    let mut plan = bare(Kind::Rollback, facts, settings, modules, now);
     plan.consequences =
         vec!["the run is forgotten; it had changed nothing, and the Cilium that is here stays as it is".to_owned()];
     plan.writes = writes::of(&plan, &[]);
     plan
-}
-
-/// A plan back without steps.
-fn bare(facts: &Facts, settings: Settings, modules: Vec<ModulePin>, now: jiff::Timestamp) -> Plan {
-    Plan {
-        schema: SCHEMA,
-        written_by: env!("CARGO_PKG_VERSION").to_owned(),
-        kind: Kind::Rollback,
-        created_at: now,
-        expires_at: now + jiff::SignedDuration::from_hours(PLAN_HOURS),
-        cluster: cluster_uid(facts),
-        facts: facts.digest(),
-        modules,
-        settings,
-        nodes: Vec::new(),
-        phases: Vec::new(),
-        consequences: Vec::new(),
-        writes: Vec::new(),
-    }
 }
 
 /// Our file away, and before it is proven what is loaded then, the one that chained before a takeover.

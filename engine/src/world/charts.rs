@@ -1,6 +1,7 @@
 //! Helm and the chart of Cilium.
 
 use ovncilium_core::plan::ChartRef;
+use ovncilium_core::plan::adopt::FoundRelease;
 use serde_json::Value;
 
 /// A Helm release as the cluster's storage knows it.
@@ -14,6 +15,13 @@ pub struct Release {
     pub chart_version: String,
     /// Values it was given (not those of the chart).
     pub values: Value,
+}
+
+impl From<Release> for FoundRelease {
+    fn from(release: Release) -> Self {
+        let Release { revision, status, chart_version, values } = release;
+        Self { revision, status, chart_version, values }
+    }
 }
 
 /// The newest revision of a release that somebody else keeps, with the chart that is stored in it.

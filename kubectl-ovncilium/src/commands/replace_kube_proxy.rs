@@ -222,13 +222,7 @@ impl Job<'_> {
 }
 
 fn release(charts: &dyn Charts, settings: &Settings) -> Result<Option<FoundRelease>, Failure> {
-    let found = charts.release(&settings.release, &settings.release_namespace)?;
-    Ok(found.map(|found| FoundRelease {
-        revision: found.revision,
-        status: found.status,
-        chart_version: found.chart_version,
-        values: found.values,
-    }))
+    Ok(charts.release(&settings.release, &settings.release_namespace)?.map(FoundRelease::from))
 }
 
 /// Whether it runs on some node, or that is not known.

@@ -60,13 +60,7 @@ pub fn release(charts: &dyn Charts, facts: &Facts) -> Result<Adopting, Failure> 
     let named = agents(facts).and_then(|found| Some((found.release.as_deref()?, found.namespace.as_str())));
     let Some((name, namespace)) = named else { return Ok(Adopting { release: None }) };
     let found = charts.release(name, namespace)?;
-    let release = found.map(|found| FoundRelease {
-        revision: found.revision,
-        status: found.status,
-        chart_version: found.chart_version,
-        values: found.values,
-    });
-    Ok(Adopting { release })
+    Ok(Adopting { release: found.map(FoundRelease::from) })
 }
 
 fn agents(facts: &Facts) -> Option<&Installation> {

@@ -7,13 +7,11 @@ use crate::facts::Facts;
 use crate::facts::kube_ovn::Owner;
 use crate::plan::action::{Chain, KUBE_PROXY_LABEL, Moment};
 use crate::plan::adopt::FoundRelease;
-use crate::plan::build::{cluster_stage, labels, node_stage, phase, step};
+use crate::plan::build::{bare, cluster_stage, labels, node_stage, phase, step};
 use crate::plan::drift::{self, Standing};
-use crate::plan::migrate::{PLAN_HOURS, cluster_uid, named};
+use crate::plan::migrate::named;
 use crate::plan::waves::{by_wave, waves};
-use crate::plan::{
-    Action, Kind, ModulePin, ObjectRef, Phase, Plan, PlannedNode, ReleaseStage, SCHEMA, Settings, writes,
-};
+use crate::plan::{Action, Kind, ModulePin, ObjectRef, Phase, Plan, PlannedNode, ReleaseStage, Settings, writes};
 use crate::values::own;
 
 use super::found::{Distribution, Found, ProxySet, StaticPods};
@@ -130,21 +128,10 @@ pub fn replace(
     let planned = ready_nodes(facts, settings.wave_limit)?;
     let phases = phases(&settings, &planned);
     let consequences = consequences(&settings, found);
-    let mut plan = Plan {
-        schema: SCHEMA,
-        written_by: env!("CARGO_PKG_VERSION").to_owned(),
-        kind: Kind::ReplaceKubeProxy,
-        created_at: now,
-        expires_at: now + jiff::SignedDuration::from_hours(PLAN_HOURS),
-        cluster: cluster_uid(facts),
-        facts: facts.digest(),
-        modules,
-        settings,
-        nodes: planned,
-        phases,
-        consequences,
-        writes: Vec::new(),
-    };
+    let mut plan = bare(Kind::ReplaceKubeProxy, facts, settings, modules, now);
+    plan.nodes = planned;
+    plan.phases = phases;
+    plan.consequences = consequences;
     plan.writes = writes::of(&plan, chart_objects);
     Ok(plan)
 }

@@ -3,10 +3,9 @@
 
 use crate::facts::Facts;
 use crate::plan::action::{Chain, KUBE_PROXY_LABEL, Moment};
-use crate::plan::build::{cluster_stage, labels, node_stage, phase, step};
-use crate::plan::migrate::{PLAN_HOURS, cluster_uid};
+use crate::plan::build::{bare, cluster_stage, labels, node_stage, phase, step};
 use crate::plan::waves::by_wave;
-use crate::plan::{Action, Kind, ModulePin, ObjectRef, Plan, PlannedNode, ReleaseStage, SCHEMA, Settings, writes};
+use crate::plan::{Action, Kind, ModulePin, ObjectRef, Plan, PlannedNode, ReleaseStage, Settings, writes};
 
 use super::NoReplacement;
 use super::found::Found;
@@ -112,26 +111,15 @@ pub fn restore(
             format!("kube-proxy is started by you, when the run asks for it: {}", distribution.switch(true))
         }
     };
-    let mut plan = Plan {
-        schema: SCHEMA,
-        written_by: env!("CARGO_PKG_VERSION").to_owned(),
-        kind: Kind::RestoreKubeProxy,
-        created_at: now,
-        expires_at: now + jiff::SignedDuration::from_hours(PLAN_HOURS),
-        cluster: cluster_uid(facts),
-        facts: facts.digest(),
-        modules,
-        settings,
-        nodes: planned,
-        phases,
-        consequences: vec![
-            "connections through Services, also their node ports and external addresses, may end once on each node when kube-proxy serves them again"
-                .to_owned(),
-            "while an agent lets go, questions to Services of its node may wait for some seconds".to_owned(),
-            its_return,
-        ],
-        writes: Vec::new(),
-    };
+    let mut plan = bare(Kind::RestoreKubeProxy, facts, settings, modules, now);
+    plan.nodes = planned;
+    plan.phases = phases;
+    plan.consequences = vec![
+        "connections through Services, also their node ports and external addresses, may end once on each node when kube-proxy serves them again"
+            .to_owned(),
+        "while an agent lets go, questions to Services of its node may wait for some seconds".to_owned(),
+        its_return,
+    ];
     plan.writes = writes::of(&plan, chart_objects);
     Ok(plan)
 }
