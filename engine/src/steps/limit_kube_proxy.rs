@@ -73,7 +73,11 @@ impl Work for LimitKubeProxy {
                 { "op": "test", "path": SELECTOR, "value": before },
                 { "op": "add", "path": key, "value": "true" },
             ]),
-            (true, false) => json!([{ "op": "add", "path": SELECTOR, "value": { KUBE_PROXY_LABEL: "true" } }]),
+            // A selector that somebody has added since is not written over.
+            (true, false) => json!([
+                { "op": "test", "path": "/metadata/generation", "value": intent["generation"] },
+                { "op": "add", "path": SELECTOR, "value": { KUBE_PROXY_LABEL: "true" } },
+            ]),
             (false, _) if only_ours => json!([
                 { "op": "test", "path": SELECTOR, "value": before },
                 { "op": "remove", "path": SELECTOR },

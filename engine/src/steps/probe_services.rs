@@ -87,8 +87,7 @@ impl ProbeServices {
         if !self.notes_anything(cx) {
             for ((task, who), one) in ASKERS.into_iter().zip(told) {
                 let Some((asked, silent)) = one else { continue };
-                let needed = services::needed(cx, task)?;
-                let missing: Vec<String> = needed.iter().filter(|one| silent.contains(*one)).cloned().collect();
+                let missing = services::needed(cx, task, silent)?;
                 if !missing.is_empty() {
                     let why = format!("{who} on {node} gets no answer of {}", some(&missing));
                     return Ok(Look::Act(again(cx, task, node, &why)));
@@ -115,17 +114,13 @@ fn compare(cx: &Cx<'_>, node: &str, told: &[Option<Told>]) -> Result<Look, StepE
     let before = before(cx);
     for (index, ((task, who), one)) in ASKERS.into_iter().zip(told).enumerate() {
         let Some((_, silent)) = one else { continue };
-        let needed = services::needed(cx, task)?;
-        let noted = before.get(index).and_then(Value::as_array);
-        let missing: Vec<String> = silent
-            .iter()
-            .filter(|target| match noted {
-                Some(noted) => !noted.iter().any(|one| one == target.as_str()),
-                // Nobody noted who answered: what everything needs must.
-                None => needed.contains(target),
-            })
-            .cloned()
-            .collect();
+        let missing = match before.get(index).and_then(Value::as_array) {
+            Some(noted) => {
+                silent.iter().filter(|target| !noted.iter().any(|one| one == target.as_str())).cloned().collect()
+            }
+            // Nobody noted who answered: what everything needs must.
+            None => services::needed(cx, task, silent)?,
+        };
         if !missing.is_empty() {
             let why = format!("{who} on {node} gets no answer any more of {}", some(&missing));
             return Ok(Look::Act(again(cx, task, node, &why)));

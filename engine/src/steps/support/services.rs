@@ -68,18 +68,16 @@ fn api_server(cx: &Cx<'_>, by: Task) -> Option<String> {
     asks.then(|| format!("{}/tcp", proxy.api_server))
 }
 
-/// Those of them without which nothing works: the API server and its Service, and one of DNS if there is one that is asked.
+/// Those of the silent without which nothing works: the API server and its Service, and DNS where it was asked.
 ///
 /// # Errors
 /// [`StepError::Cluster`].
-pub(in crate::steps) fn needed(cx: &Cx<'_>, by: Task) -> Result<Vec<String>, StepError> {
+pub(in crate::steps) fn needed(cx: &Cx<'_>, by: Task, silent: &BTreeSet<String>) -> Result<Vec<String>, StepError> {
     let served = served(cx)?;
     let address = served.iter().find(|service| key(service) == API).map_or("", |api| text(api, "/spec/clusterIP"));
-    let asked = asked(cx, by)?;
-    let server = api_server(cx, by);
-    let is_needed =
-        |one: &String| one.starts_with(&format!("{address}:")) || one.ends_with("/dns") || Some(one) == server.as_ref();
-    Ok(asked.into_iter().filter(is_needed).collect())
+    let (address, server) = (format!("{address}:"), api_server(cx, by));
+    let is_needed = |one: &&String| one.starts_with(&address) || one.ends_with("/dns") || Some(*one) == server.as_ref();
+    Ok(silent.iter().filter(is_needed).cloned().collect())
 }
 
 /// What a provider must have for every Service: `ADDRESS:PORT/TCP` or `/UDP`.
