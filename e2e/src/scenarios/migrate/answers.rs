@@ -1,6 +1,6 @@
 //! What those who ask were answered: failures and gaps, outside the times when a pod was being made again.
 
-use std::{fmt, fs, path::Path};
+use std::{collections::BTreeMap, fmt, fs, path::Path};
 
 use crate::error::{Error, Result};
 
@@ -101,6 +101,16 @@ impl Answers {
         failed.map(|(at, why)| format!("{}: at {at}: {why}", self.name())).collect()
     }
 
+    /// Why questions of this time were not answered, each reason with its count; empty where all were.
+    pub(super) fn reasons(&self, time: Window) -> String {
+        let mut counts = BTreeMap::<&str, usize>::new();
+        for why in self.questions.iter().filter(|one| time.holds(one.at)).filter_map(|one| one.failed.as_deref()) {
+            *counts.entry(why).or_default() += 1;
+        }
+        let all: Vec<String> = counts.into_iter().map(|(why, count)| format!("{count} × {why}")).collect();
+        if all.is_empty() { String::new() } else { format!(": {}", all.join(", ")) }
+    }
+
     /// The longest time without an answer that ended in this time and touches no excused one.
     pub(super) fn longest_gap(&self, time: Window, excused: &[Window]) -> Option<Gap> {
         let mut longest = None;
@@ -189,6 +199,10 @@ mod tests {
         assert_eq!((until(1_500), until(9_402)), (1_201, 8_000), "silence until the end is a gap too");
         assert_eq!(answers.failures(ALWAYS, &[]), ["client on n1 to db-0: at 1300: timed out"]);
         assert_eq!((answers.asked(), answers.answered()), (4, 3));
+        assert_eq!(
+            (answers.reasons(ALWAYS), answers.reasons(Window { from: 0, to: 999 })),
+            (": 1 × timed out".into(), String::new())
+        );
     }
 
     #[test]

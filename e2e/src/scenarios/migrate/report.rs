@@ -6,7 +6,10 @@ use super::{
     Part, Stage,
     answers::{Answers, Gap, Moment, Window},
 };
-use crate::{error::Result, scenarios::oracle::intents};
+use crate::{
+    error::{Error, Result},
+    scenarios::oracle::intents,
+};
 
 /// Milliseconds; what is longer, or has lost a question, is told with what was going on.
 const LONG: u128 = 1_000;
@@ -17,15 +20,20 @@ struct Work {
     time: Window,
 }
 
-/// The longest gap of each part for everybody who asks, then each long one by itself.
-pub(super) fn lines(stage: &Stage, answers: &[Answers], parts: &[Part]) -> Result<Vec<String>> {
+/// The longest gap of each part for everybody who asks, then each long one by itself; `excused` are times that are nobody's gap.
+pub(super) fn lines(
+    stage: &Stage,
+    title: &str,
+    answers: &[&Answers],
+    parts: &[Part],
+    excused: impl Fn(&Answers) -> Result<Vec<Window>>,
+) -> Result<Vec<String>> {
     let work = work(stage)?;
     let names: Vec<_> = parts.iter().map(|part| part.name).collect();
-    let mut table =
-        vec![format!("longest time between two answers, without a pod's own restart: {}", names.join(" · "))];
+    let mut table = vec![format!("{title}: {}", names.join(" · "))];
     let mut long = Vec::new();
-    for one in answers.iter().filter(|one| one.who != "stranger" || one.target == "web") {
-        let excused = stage.excused(one)?;
+    for one in answers {
+        let excused = excused(one)?;
         let mut cells = Vec::new();
         for part in parts {
             let gap = one.longest_gap(part.time, &excused);
@@ -33,7 +41,8 @@ pub(super) fn lines(stage: &Stage, answers: &[Answers], parts: &[Part]) -> Resul
             let told = gap.map_or("-".to_owned(), |gap| gap.to_string());
             if let Some(gap) = gap.filter(|gap| gap.milliseconds > LONG) {
                 let cause = during(gap, &work, &stage.watch.made_again(gap.window())?);
-                long.push(format!("{} in {}: {told} {cause}", one.name(), part.name));
+                let reasons = one.reasons(gap.window());
+                long.push(format!("{} in {}: {told} {cause}{reasons}", one.name(), part.name));
             }
             cells.push(if failed == 0 { told } else { format!("{told} ({failed} unanswered)") });
         }
@@ -41,6 +50,17 @@ pub(super) fn lines(stage: &Stage, answers: &[Answers], parts: &[Part]) -> Resul
     }
     table.extend(long);
     Ok(table)
+}
+
+/// From the first restart of an agent to the last in this part: while nodes differ in who serves their Services.
+pub(super) fn restarts_of_agents(stage: &Stage, part: &Part) -> Result<Window> {
+    let mut restarts = work(stage)?;
+    restarts.retain(|one| one.step.as_str().contains("/restart-agent/") && one.time.meets(part.time));
+    let (from, to) = (restarts.iter().map(|one| one.time.from).min(), restarts.iter().map(|one| one.time.to).max());
+    match (from, to) {
+        (Some(from), Some(to)) => Ok(Window { from, to }),
+        _ => Err(Error::Expectation(format!("no agent was restarted in {}", part.name))),
+    }
 }
 
 /// Every step of every run, by the requests that wrote the journal.
