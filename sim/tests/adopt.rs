@@ -47,12 +47,19 @@ fn takeover(world: World<'_>) -> Result<Plan, NoPlan> {
     migrate(&facts(world), &world.charts.chart().unwrap(), &[], &choices, vec![], world.clock.now())
 }
 
+/// Id of the run that is recorded; of none where there is none.
+fn recorded(world: World<'_>) -> RunId {
+    let loaded = Journal::new(world.cluster, "kube-system").load().unwrap();
+    loaded.map_or(RunId::from("none"), |loaded| loaded.journal.header.run)
+}
+
 /// One process: begin `plan`, or go on.
 fn process(sim: &SimCluster, plan: Option<&Plan>) -> Result<Ended, String> {
     let attachments = BTreeMap::from([("chart".to_owned(), b"chart".to_vec())]);
+    let recorded = recorded(sim.world());
     let what = match plan {
         Some(plan) => Claim::Begin { plan, attachments: &attachments },
-        None => Claim::Resume,
+        None => Claim::Resume { run: &recorded },
     };
     let run =
         claim(sim.world(), "kube-system", "somebody", &what, &mut |_| {}).map_err(|error| format!("{error:?}"))?;

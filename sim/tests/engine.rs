@@ -34,13 +34,20 @@ fn way_back(world: World<'_>) -> Plan {
     rollback(&facts(world), loaded.plan.settings, &[], vec![], world.clock.now()).unwrap()
 }
 
+/// Id of the run that is recorded; of none where there is none.
+fn recorded(world: World<'_>) -> RunId {
+    let loaded = Journal::new(world.cluster, "kube-system").load().unwrap();
+    loaded.map_or(RunId::from("none"), |loaded| loaded.journal.header.run)
+}
+
 /// One process: begin `plan`, or go on. Errors are what the process would have died or stopped with.
 fn process(sim: &SimCluster, plan: Option<&Plan>) -> Result<Ended, String> {
     let world = sim.world();
     let attachments = BTreeMap::from([("chart".to_owned(), b"chart".to_vec())]);
+    let recorded = recorded(world);
     let what = match plan {
         Some(plan) => Claim::Begin { plan, attachments: &attachments },
-        None => Claim::Resume,
+        None => Claim::Resume { run: &recorded },
     };
     let run = claim(world, "kube-system", "somebody", &what, &mut |_| {}).map_err(|error| format!("{error:?}"))?;
     run.carry_out(&mut || Ok(()), &mut |_| {}).map_err(|error| format!("{error:?}"))
@@ -315,7 +322,8 @@ fn kill_at(first: usize, writes: impl Iterator<Item = usize>, when: When, wanted
 
 /// Go on with the recorded run, drops accepted or not.
 fn resume(sim: &SimCluster, accepts_drops: bool) -> Ended {
-    let run = claim(sim.world(), "kube-system", "somebody", &Claim::Resume, &mut |_| {}).unwrap();
+    let what = Claim::Resume { run: &recorded(sim.world()) };
+    let run = claim(sim.world(), "kube-system", "somebody", &what, &mut |_| {}).unwrap();
     run.accepting_drops(accepts_drops).carry_out(&mut || Ok(()), &mut |_| {}).unwrap()
 }
 
@@ -447,7 +455,7 @@ fn a_second_operator_is_kept_out_and_a_dead_one_is_replaced() {
     let run: RunId = first.ledger().head().run.clone();
     let epoch = first.ledger().head().epoch;
     // The first process is still there but does nothing any more: after the lease's duration a second takes over.
-    let second = claim(sim.world(), "kube-system", "second", &Claim::Resume, &mut |_| {}).unwrap();
+    let second = claim(sim.world(), "kube-system", "second", &Claim::Resume { run: &run }, &mut |_| {}).unwrap();
     assert_eq!(second.ledger().head().run, run);
     assert!(second.ledger().head().epoch > epoch);
     // Now the first wakes up: it must not write anything but find out.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ovncilium_core::facts::Facts;
+use ovncilium_core::ids::RunId;
 use ovncilium_core::journal::State;
 use ovncilium_core::plan::migrate::{Choices, NoPlan, migrate};
 use ovncilium_core::plan::rollback::rollback;
@@ -53,7 +54,10 @@ fn way_back(world: World<'_>) -> Plan {
 /// One process: begin `plan`, or go on.
 fn process(sim: &SimCluster, plan: Option<&Plan>, tell: &mut dyn FnMut(Event)) -> Result<Ended, String> {
     let attachments = BTreeMap::new();
-    let what = plan.map_or(Claim::Resume, |plan| Claim::Begin { plan, attachments: &attachments });
+    let recorded =
+        Journal::new(sim.world().cluster, "kube-system").load().unwrap().map(|loaded| loaded.journal.header.run);
+    let recorded = recorded.unwrap_or(RunId::from("none"));
+    let what = plan.map_or(Claim::Resume { run: &recorded }, |plan| Claim::Begin { plan, attachments: &attachments });
     let run =
         claim(sim.world(), "kube-system", "somebody", &what, &mut |_| {}).map_err(|error| format!("{error:?}"))?;
     run.carry_out(&mut || Ok(()), tell).map_err(|error| format!("{error:?}"))

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use ovncilium_core::ids::StepId;
+use ovncilium_core::ids::{RunId, StepId};
 use ovncilium_core::journal::State;
 use ovncilium_core::plan::action::{RUN_LABEL, TASK_LABEL};
 use ovncilium_core::plan::{Kind, Plan, Resource};
@@ -25,8 +25,11 @@ pub enum Claim<'c> {
         /// Chart, policy modules and their settings, by name.
         attachments: &'c BTreeMap<String, Vec<u8>>,
     },
-    /// The recorded run.
-    Resume,
+    /// The recorded run, if it is still the one that was read and shown.
+    Resume {
+        /// Its id.
+        run: &'c RunId,
+    },
 }
 
 /// Why nothing was claimed.
@@ -41,8 +44,8 @@ pub enum ClaimError {
     /// There is nothing to resume.
     #[error("no unfinished run is recorded")]
     NothingRecorded,
-    /// Somebody else has recorded another run since the plan was made.
-    #[error("run {run} is recorded, a {noun}, which this plan does not follow")]
+    /// Somebody else has recorded another run since the plan was made, or since it was read.
+    #[error("somebody has begun run {run} meanwhile, a {noun}, and it is not what was shown")]
     Overtaken {
         /// Its id.
         run: String,
@@ -173,20 +176,27 @@ fn may_follow_at_all(kind: Kind, recorded: Kind) -> bool {
     }
 }
 
+fn overtaken(loaded: &Loaded) -> ClaimError {
+    let header = &loaded.journal.header;
+    ClaimError::Overtaken { run: header.run.to_string(), noun: header.kind.noun() }
+}
+
 fn open<'a>(world: World<'a>, store: Store<'a>, claim: &Claim<'_>) -> Result<Ledger<'a>, ClaimError> {
     let found = store.load()?;
     let now = world.clock.now();
     let loaded: Loaded = match (claim, found) {
-        (Claim::Resume, Some(loaded)) if loaded.journal.header.state != State::Done => loaded,
-        (Claim::Resume, _) => return Err(ClaimError::NothingRecorded),
+        (Claim::Resume { run }, Some(loaded)) if loaded.journal.header.run != **run => {
+            return Err(overtaken(&loaded));
+        }
+        (Claim::Resume { .. }, Some(loaded)) if loaded.journal.header.state != State::Done => loaded,
+        (Claim::Resume { .. }, _) => return Err(ClaimError::NothingRecorded),
         (Claim::Begin { plan, .. }, Some(loaded))
             if loaded.journal.header.state != State::Done && !may_follow(plan.kind, loaded.journal.header.kind) =>
         {
             return Err(ClaimError::Unfinished { run: loaded.journal.header.run.to_string() });
         }
         (Claim::Begin { plan, .. }, Some(loaded)) if !may_follow_at_all(plan.kind, loaded.journal.header.kind) => {
-            let header = &loaded.journal.header;
-            return Err(ClaimError::Overtaken { run: header.run.to_string(), noun: header.kind.noun() });
+            return Err(overtaken(&loaded));
         }
         (Claim::Begin { plan, .. }, None) if !matches!(plan.kind, Kind::Migrate | Kind::Rollback) => {
             return Err(ClaimError::NothingRecorded);

@@ -240,7 +240,7 @@ fn resume(
     same_modules(&plan, &catalog)?;
     ui::say(&PlanReport::new(&plan).text(&ui::Colour));
     ask(args.yes, "Go on with it?")?;
-    carry_out(access, cluster, &*charts, &plan, &catalog, &Claim::Resume, args)
+    carry_out(access, cluster, &*charts, &plan, &catalog, &Claim::Resume { run: &header.run }, args)
 }
 
 /// The chart of a recorded run: it travelled with the plan.

@@ -173,7 +173,7 @@ impl Job<'_> {
             );
         }
         ask(self.args.yes, "Go on with it?")?;
-        self.carry_out(&*charts, plan, &Claim::Resume)
+        self.carry_out(&*charts, plan, &Claim::Resume { run: &header.run })
     }
 
     fn carry_out(&self, charts: &dyn Charts, plan: &Plan, what: &Claim<'_>) -> Result<ExitCode, Failure> {

@@ -52,7 +52,7 @@ pub fn run(args: &Rollback, connection: &Connection) -> Result<ExitCode, Failure
     if header.kind == Kind::Rollback && header.state != State::Done {
         ui::say(&format!("rollback {} is recorded and not finished: it goes on", header.run));
         ask(args.yes, "Go on with it?")?;
-        return carry_out(&cluster, &*charts, &loaded.plan, &Claim::Resume);
+        return carry_out(&cluster, &*charts, &loaded.plan, &Claim::Resume { run: &header.run });
     }
     if header.kind == Kind::Rollback {
         store.clean(None)?;

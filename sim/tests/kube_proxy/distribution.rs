@@ -1,0 +1,113 @@
+//! kube-proxy that a distribution starts and stops.
+
+use std::time::Duration;
+
+use ovncilium_core::plan::kube_proxy::ApiServer;
+use ovncilium_core::plan::{Action, Resource, lint};
+use ovncilium_engine::run::Ended;
+use ovncilium_engine::world::Cluster as _;
+use ovncilium_sim::{ActorCluster as _, SimCluster};
+use serde_json::json;
+
+use super::support::*;
+
+fn told_by_kubelets(sim: &SimCluster, field: &str, value: &str) {
+    for name in node_names(sim) {
+        let status = json!({ "status": { "nodeInfo": { field: value } } });
+        sim.person().patch_status(&Resource::NODES.named("", &name), &status).unwrap();
+    }
+}
+
+/// As k3s notes its command line, whose servers are the control planes.
+fn note_of_k3s(sim: &SimCluster, disabled: bool) {
+    for name in node_names(sim) {
+        let words = match name.starts_with("control") {
+            true => json!(["server", "--disable-kube-proxy", disabled.to_string()]),
+            false => json!(["agent"]),
+        };
+        let note =
+            json!([{ "op": "add", "path": "/metadata/annotations/k3s.io~1node-args", "value": words.to_string() }]);
+        sim.person().json_patch(&Resource::NODES.named("", &name), &note).unwrap();
+    }
+}
+
+fn run_within_k3s(sim: &SimCluster, runs: bool) {
+    for name in node_names(sim) {
+        sim.nodes_mut().node(&name).embedded_proxy = runs;
+    }
+}
+
+#[test]
+fn k3s_is_told_its_own_switch_which_is_proven_both_ways() {
+    let sim = migrated_after(40, |sim| {
+        told_by_kubelets(sim, "kubeletVersion", "v1.34.4+k3s1");
+        note_of_k3s(sim, false);
+        run_within_k3s(sim, true);
+        sim.person().delete(&Resource::DAEMON_SETS.named("kube-system", "kube-proxy"), None).unwrap();
+        sim.pass_time(Duration::from_secs(30));
+    });
+    let values_before = values(&sim);
+    assert!(refusal(&sim).contains("API server's own address is not known: kube-proxy of k3s"), "{}", refusal(&sim));
+    let server = ApiServer::parse("192.168.10.11:6443", None);
+    let plan = replacement_by(&sim, server).unwrap();
+    assert_eq!(lint::lint(&plan), vec![]);
+    assert!(
+        !plan.steps().any(|(_, _, step)| matches!(step.action, Action::CleanKubeProxy | Action::LimitKubeProxy { .. }))
+    );
+    assert!(plan.consequences.iter().any(|line| line.contains("disable-kube-proxy: true")), "{:?}", plan.consequences);
+    let Ok(Ended::Paused(reason)) = process(&sim, Some(&plan)) else { panic!("nobody has turned the switch") };
+    assert!(reason.contains("disable-kube-proxy: true") && reason.contains("/etc/rancher/k3s/config.yaml"), "{reason}");
+    assert!(sim.nodes().iter().all(|(_, node)| node.replaces), "Cilium serves before anybody is asked");
+    // The servers say so, and one of them was not restarted with it.
+    note_of_k3s(&sim, true);
+    run_within_k3s(&sim, false);
+    sim.nodes_mut().node("worker-2").embedded_proxy = true;
+    let Ok(Ended::Paused(reason)) = process(&sim, None) else { panic!("one node was not restarted") };
+    assert!(reason.contains("kube-proxy still runs on worker-2"), "{reason}");
+    run_within_k3s(&sim, false);
+    assert_eq!(process(&sim, None), Ok(Ended::Done));
+    always_served(&sim);
+
+    let back = way_back(&sim);
+    assert_eq!(lint::lint(&back), vec![]);
+    let Ok(Ended::Paused(reason)) = process(&sim, Some(&back)) else { panic!("nobody has turned it back") };
+    assert!(reason.contains("disable-kube-proxy: false"), "{reason}");
+    assert_eq!(values(&sim)["kubeProxyReplacement"], "true", "Cilium serves until then");
+    note_of_k3s(&sim, false);
+    run_within_k3s(&sim, true);
+    assert_eq!(process(&sim, None), Ok(Ended::Done));
+    sim.pass_time(Duration::from_secs(60));
+    assert_eq!(values(&sim), values_before);
+    assert!(sim.nodes().iter().all(|(_, node)| !node.replaces && node.proxy_rules));
+    always_served(&sim);
+}
+
+#[test]
+fn a_kube_proxy_that_talos_applies_is_not_ours_to_limit_and_its_rules_are_cleaned() {
+    let set = Resource::DAEMON_SETS.named("kube-system", "kube-proxy");
+    let sim = migrated_after(41, |sim| {
+        told_by_kubelets(sim, "osImage", "Talos (v1.11.2)");
+    });
+    let applied = sim.person().get(&set).unwrap().unwrap();
+    let plan = replacement(&sim).unwrap();
+    assert_eq!(lint::lint(&plan), vec![]);
+    assert!(!plan.steps().any(|(_, _, step)| matches!(step.action, Action::LimitKubeProxy { .. })));
+    let Ok(Ended::Paused(reason)) = process(&sim, Some(&plan)) else { panic!("nobody has turned the switch") };
+    assert!(reason.contains("cluster.proxy.disabled: true") && reason.contains("delete the DaemonSet"), "{reason}");
+    assert_eq!(sim.person().get(&set).unwrap().unwrap()["spec"], applied["spec"]);
+    sim.person().delete(&set, None).unwrap();
+    sim.pass_time(Duration::from_secs(30));
+    assert_eq!(process(&sim, None), Ok(Ended::Done));
+    assert!(sim.nodes().iter().all(|(_, node)| node.replaces && !node.proxy_rules));
+    let back = way_back(&sim);
+    let Ok(Ended::Paused(reason)) = process(&sim, Some(&back)) else { panic!("nobody has turned it back") };
+    assert!(reason.contains("cluster.proxy.disabled: false"), "{reason}");
+    let mut again = applied;
+    again["metadata"] = json!({ "namespace": "kube-system", "name": "kube-proxy" });
+    again.as_object_mut().unwrap().remove("status");
+    sim.person().create(&Resource::DAEMON_SETS, &again).unwrap();
+    sim.pass_time(Duration::from_secs(60));
+    assert_eq!(process(&sim, None), Ok(Ended::Done));
+    assert!(sim.nodes().iter().all(|(_, node)| !node.replaces && node.proxy_rules));
+    always_served(&sim);
+}
