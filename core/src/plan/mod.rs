@@ -133,6 +133,9 @@ pub struct PlannedNode {
     pub control_plane: bool,
     /// Wave in which it is cut over, from 0 (the canary).
     pub wave: u32,
+    /// It was not ready when the plan was made, and comes last, when it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub away: bool,
 }
 
 /// One phase of the migration.

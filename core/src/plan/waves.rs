@@ -28,6 +28,7 @@ pub fn waves(nodes: &[Node], limit: u32) -> Vec<PlannedNode> {
             uid: node.uid.clone(),
             control_plane: node.control_plane,
             wave,
+            away: false,
         });
         room -= 1;
     }

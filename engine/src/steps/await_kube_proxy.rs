@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::support::{condition, kube_proxy_pods, trouble};
+use super::support::{condition, kube_proxy_pods, not_ready, trouble};
 use super::{Cx, Look, StepError, Work};
 
 /// Its DaemonSet starts it.
@@ -14,6 +14,9 @@ impl Work for AwaitKubeProxy {
         let pods = kube_proxy_pods(cx, Some(node))?;
         if pods.iter().any(|pod| condition(pod, "Ready")) {
             return Ok(Look::met("kube-proxy is ready"));
+        }
+        if let Some(why) = not_ready(cx)? {
+            return Ok(Look::wait(why));
         }
         Ok(Look::wait(match pods.iter().find_map(trouble) {
             Some(why) => format!("kube-proxy on {node} does not start: {why}"),

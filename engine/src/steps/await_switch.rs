@@ -9,7 +9,7 @@ use ovncilium_core::plan::kube_proxy::Distribution;
 use serde_json::{Value, json};
 
 use super::support::asking::{Asked, ask_again, asked, last_reason, stop_asking};
-use super::support::{condition, key, kube_proxy, some, text};
+use super::support::{condition, key, kube_proxy, not_ready, some, text};
 use super::{Cx, Look, StepError, Work};
 use crate::node_task::{self, Answer, Task};
 use crate::world::Filter;
@@ -29,6 +29,9 @@ impl Work for AwaitSwitch {
             Asked::InVain(why) => return again(&why),
             Asked::Waits => return Ok(Look::wait(format!("a pod on {node} looks whether kube-proxy runs"))),
             Asked::Not => {
+                if let Some(why) = not_ready(cx)? {
+                    return Ok(Look::wait(why));
+                }
                 if let Some(why) = self.is_not_turned(cx, distribution, node)? {
                     return Ok(Look::wait(format!("{why}: {}", distribution.switch(self.0))));
                 }
@@ -78,7 +81,9 @@ impl AwaitSwitch {
     fn is_not_turned(&self, cx: &Cx<'_>, distribution: Distribution, node: &str) -> Result<Option<String>, StepError> {
         let cluster = cx.world.cluster;
         if matches!(distribution, Distribution::K3s | Distribution::Rke2) {
-            let servers = cluster.list(&Resource::NODES, &Filter::all().labelled(SERVERS))?;
+            let mut servers = cluster.list(&Resource::NODES, &Filter::all().labelled(SERVERS))?;
+            // One that is not ready notes nothing, and keeps nobody from coming back.
+            servers.retain(|server| !self.0 || condition(server, "Ready"));
             let turned = |server: &&Value| kube_proxy_disabled(server).is_none_or(|disabled| disabled != self.0);
             if let Some(server) = servers.iter().find(|server| !turned(server)) {
                 let word = if self.0 { "disabled" } else { "not disabled" };

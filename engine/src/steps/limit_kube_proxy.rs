@@ -52,9 +52,11 @@ impl Work for LimitKubeProxy {
         }
         let (wanted, ready) = (number("/status/desiredNumberScheduled"), number("/status/numberReady"));
         let on_delete = text(&set, "/spec/updateStrategy/type") == "OnDelete";
+        // A node that is away holds up the exchange of pods on the others, which serve as they are.
+        let away = cx.plan.nodes.iter().filter(|node| node.away).count() as u64;
         let settled = number("/status/observedGeneration") >= number("/metadata/generation")
-            && (on_delete || number("/status/updatedNumberScheduled") >= wanted)
-            && ready >= wanted;
+            && (on_delete || away > 0 || number("/status/updatedNumberScheduled") >= wanted)
+            && ready + away >= wanted;
         Ok(if settled {
             Look::met(format!("it is ready on {ready} nodes"))
         } else {

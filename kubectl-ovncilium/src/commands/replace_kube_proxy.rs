@@ -43,7 +43,14 @@ pub fn run(args: &ReplaceKubeProxy, connection: &Connection) -> Result<ExitCode,
     let (kind, unfinished) = (loaded.journal.header.kind, loaded.journal.header.state != State::Done);
     let wanted = if args.back { Kind::RestoreKubeProxy } else { Kind::ReplaceKubeProxy };
     match (wanted, kind, unfinished) {
-        (wanted, kind, true) if wanted == kind => job.go_on(),
+        (wanted, kind, true) if wanted == kind => {
+            let away = kube_proxy::restore::away_since(&loaded.plan, &loaded.journal, &facts);
+            if kind == Kind::RestoreKubeProxy && !away.is_empty() {
+                ui::say(&format!("not ready since the plan was made: {}; a new one has them last", away.join(", ")));
+                return job.bring_back();
+            }
+            job.go_on()
+        }
         (Kind::RestoreKubeProxy, Kind::ReplaceKubeProxy, _) => job.bring_back(),
         (Kind::ReplaceKubeProxy, _, false) if kind != Kind::Rollback => job.replace(),
         (Kind::RestoreKubeProxy, _, false) => Err(NoReplacement::NeverReplaced.into()),

@@ -57,6 +57,9 @@ impl Actor for CiliumAgents {
         }
         self.stop_the_gone(pass, &running);
         for (node, pod) in &running {
+            if pass.nodes.node(node).silent {
+                continue;
+            }
             if pass.nodes.node(node).agent.is_none() {
                 let settings = settings(pass, node, pod);
                 pass.nodes.node(node).agent = Some(AgentProcess {
@@ -82,7 +85,7 @@ impl Actor for CiliumAgents {
 impl CiliumAgents {
     fn stop_the_gone(&mut self, pass: &mut Pass<'_>, running: &BTreeMap<&str, &Value>) {
         for (name, node) in pass.nodes.iter_mut() {
-            let Some(agent) = &node.agent else { continue };
+            let Some(agent) = node.agent.as_ref().filter(|_| !node.silent) else { continue };
             if running.get(name.as_str()).is_some_and(|pod| objects::uid(pod) == agent.pod) {
                 continue;
             }

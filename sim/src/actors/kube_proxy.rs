@@ -23,6 +23,9 @@ impl Actor for KubeProxies {
         for node in view.all(&Resource::NODES) {
             let name = objects::name(node);
             let here = pass.nodes.node(name);
+            if here.silent {
+                continue;
+            }
             here.kube_proxy = running.contains(name) || here.embedded_proxy;
             here.proxy_rules |= here.kube_proxy;
         }

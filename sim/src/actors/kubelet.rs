@@ -131,6 +131,10 @@ impl Actor for Kubelets {
                 let told = objects::text(node, "/status/nodeInfo/kernelVersion");
                 known.kernel = if told.is_empty() { "6.1.0-28-amd64" } else { told }.to_owned();
             }
+            if known.silent {
+                unknown(pass, node);
+                continue;
+            }
             node_ready(pass, node);
             for pod in view.pods_on(objects::name(node)) {
                 self.pod(pass, node, pod);
@@ -143,6 +147,19 @@ impl Actor for Kubelets {
             node.sandboxes.retain(|uid, _| living.contains(uid.as_str()));
         }
         self.heartbeat(pass);
+    }
+}
+
+/// What the controller manager tells of a node whose kubelet does not answer, and of the pods on it.
+fn unknown(pass: &mut Pass<'_>, node: &Value) {
+    let ready = objects::list(node, "/status/conditions").iter().find(|one| objects::text(one, "/type") == "Ready");
+    if ready.is_some_and(|ready| objects::text(ready, "/status") != "Unknown") {
+        tell_node(pass, node, "Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status.");
+    }
+    let view = pass.view;
+    for pod in view.pods_on(objects::name(node)).filter(|pod| objects::condition(pod, "Ready")) {
+        let status = json!({ "conditions": conditions(pod, &[("Ready", "False")], pass.now) });
+        pass.status(&Resource::PODS, pod, &status);
     }
 }
 
@@ -160,9 +177,13 @@ fn node_ready(pass: &mut Pass<'_>, node: &Value) {
     } else {
         ("KubeletNotReady", "container runtime network not ready: NetworkReady=false cni plugin not initialized")
     };
+    tell_node(pass, node, status, reason, message);
+}
+
+fn tell_node(pass: &mut Pass<'_>, node: &Value, status: &str, reason: &str, message: &str) {
     let time = objects::stamp(pass.now);
-    let mut wanted: Vec<Value> =
-        conditions.iter().filter(|one| objects::text(one, "/type") != "Ready").cloned().collect();
+    let conditions = objects::list(node, "/status/conditions").iter();
+    let mut wanted: Vec<Value> = conditions.filter(|one| objects::text(one, "/type") != "Ready").cloned().collect();
     wanted.push(json!({
         "type": "Ready", "status": status, "reason": reason, "message": message,
         "lastHeartbeatTime": time, "lastTransitionTime": time,

@@ -68,6 +68,8 @@ pub struct Sandbox {
 /// One node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PretendNode {
+    /// Its kubelet does not answer: what runs on it goes on, and nothing starts or ends.
+    pub silent: bool,
     /// `uname -r`.
     pub kernel: String,
     /// Network devices.
@@ -96,6 +98,16 @@ pub struct PretendNode {
     pub agent: Option<AgentProcess>,
     /// Networks of pods, by the pod's UID.
     pub sandboxes: BTreeMap<String, Sandbox>,
+}
+
+impl PretendNode {
+    /// What a restart of the machine takes away: processes, and what they have told the kernel.
+    pub fn lose_its_kernel(&mut self) {
+        self.agent = None;
+        (self.kube_proxy, self.proxy_rules, self.replaces) = (false, false, false);
+        (self.cilium_rules, self.was_served) = (false, false);
+        self.devices.retain(|device| !device.starts_with("cilium_"));
+    }
 }
 
 /// All nodes, by name.

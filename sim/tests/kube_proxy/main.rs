@@ -5,6 +5,7 @@
 mod distribution;
 mod journey;
 mod killed;
+mod nodes;
 mod services;
 mod stops;
 mod support;

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::compat::cilium::Chart;
 use crate::facts::Facts;
 use crate::facts::kube_ovn::Owner;
+use crate::facts::nodes::Node;
 use crate::plan::action::{Chain, KUBE_PROXY_LABEL, Moment};
 use crate::plan::adopt::FoundRelease;
 use crate::plan::build::{bare, cluster_stage, labels, node_stage, phase, step};
@@ -116,7 +117,7 @@ fn of_distribution(distribution: Distribution, found: &Found) -> Result<KubeProx
 /// The plan; `settings` are those of [`settings`].
 ///
 /// # Errors
-/// [`NoReplacement::Unknown`], [`NoReplacement::NodesNotReady`].
+/// [`NoReplacement::Unknown`], [`NoReplacement::NodesNotReady`]: kube-proxy may leave no node whose Cilium was not asked.
 pub fn replace(
     facts: &Facts,
     settings: Settings,
@@ -125,7 +126,12 @@ pub fn replace(
     modules: Vec<ModulePin>,
     now: jiff::Timestamp,
 ) -> Result<Plan, NoReplacement> {
-    let planned = ready_nodes(facts, settings.wave_limit)?;
+    let nodes = known_nodes(facts)?;
+    let away: Vec<String> = nodes.iter().filter(|node| !node.ready).map(|node| node.name.clone()).collect();
+    if !away.is_empty() {
+        return Err(NoReplacement::NodesNotReady { nodes: away });
+    }
+    let planned = waves(nodes, settings.wave_limit);
     let phases = phases(&settings, &planned);
     let consequences = consequences(&settings, found);
     let mut plan = bare(Kind::ReplaceKubeProxy, facts, settings, modules, now);
@@ -136,15 +142,11 @@ pub fn replace(
     Ok(plan)
 }
 
-/// Every node of the facts in its wave; all of them must be ready.
-pub(super) fn ready_nodes(facts: &Facts, wave_limit: u32) -> Result<Vec<PlannedNode>, NoReplacement> {
+/// Every node of the facts.
+pub(super) fn known_nodes(facts: &Facts) -> Result<&[Node], NoReplacement> {
     let nodes = facts.nodes.value.as_result();
     let nodes = nodes.map_err(|reason| NoReplacement::Unknown { subject: "nodes", reason: reason.to_owned() })?;
-    let not_ready: Vec<String> = nodes.items.iter().filter(|node| !node.ready).map(|node| node.name.clone()).collect();
-    if !not_ready.is_empty() {
-        return Err(NoReplacement::NodesNotReady { nodes: not_ready });
-    }
-    Ok(waves(&nodes.items, wave_limit))
+    Ok(&nodes.items)
 }
 
 fn same_release<'r>(settings: &Settings, release: Option<&'r FoundRelease>) -> Result<&'r FoundRelease, NoReplacement> {
@@ -226,9 +228,7 @@ fn must_use_iptables(set: &ProxySet) -> Result<(), NoReplacement> {
 }
 
 fn serves_everywhere(facts: &Facts, set: &ProxySet) -> Result<(), NoReplacement> {
-    let nodes = facts.nodes.value.as_result();
-    let nodes = nodes.map_err(|reason| NoReplacement::Unknown { subject: "nodes", reason: reason.to_owned() })?;
-    let all = nodes.items.len();
+    let all = known_nodes(facts)?.len();
     // One that is limited is of a run that was begun before.
     if set.ready as usize >= all && set.ready >= set.desired && all > 0 && !set.limited {
         return Ok(());

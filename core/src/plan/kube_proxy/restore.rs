@@ -1,20 +1,29 @@
 //! The plan that has kube-proxy serve Services again, from whatever a replacement has left: it comes back and is proven before its
 //! replacement goes.
+//!
+//! A node that is not ready is no reason to keep the others waiting. Nothing can be proven there, so nothing of it is taken away: the
+//! DaemonSet fits it again, and no agent restarts by itself before the last values. The run goes through the other nodes and ends with those
+//! that were away, each when it is ready again, or when it was removed from the cluster.
 
 use crate::facts::Facts;
+use crate::facts::nodes::Node;
+use crate::journal::Journal;
 use crate::plan::action::{Chain, KUBE_PROXY_LABEL, Moment};
 use crate::plan::build::{bare, cluster_stage, labels, node_stage, phase, step};
-use crate::plan::waves::by_wave;
-use crate::plan::{Action, Kind, ModulePin, ObjectRef, Plan, PlannedNode, ReleaseStage, Settings, writes};
+use crate::plan::migrate::named;
+use crate::plan::waves::{by_wave, waves};
+use crate::plan::{
+    Action, Kind, KubeProxy, ModulePin, ObjectRef, Phase, Plan, PlannedNode, ReleaseStage, Settings, Stage, writes,
+};
 
 use super::NoReplacement;
-use super::found::Found;
-use super::replace::ready_nodes;
+use super::found::{Found, ProxySet};
+use super::replace::known_nodes;
 
 /// The plan. `recorded` are the settings of the replacement, `found` is what is there of kube-proxy now.
 ///
 /// # Errors
-/// [`NoReplacement`] when nothing was replaced, its DaemonSet is gone, or nodes could not be read.
+/// [`NoReplacement`] when nothing was replaced, its DaemonSet is gone, nodes could not be read, or none is ready.
 pub fn restore(
     facts: &Facts,
     recorded: &Settings,
@@ -25,57 +34,107 @@ pub fn restore(
 ) -> Result<Plan, NoReplacement> {
     let settings = settings(recorded)?;
     let proxy = settings.kube_proxy.as_ref().ok_or(NoReplacement::NeverReplaced)?;
-    let planned = ready_nodes(facts, settings.wave_limit)?;
-    let waves = by_wave(&planned);
-    let in_waves = |part: &str, actions: &dyn Fn() -> Vec<Action>| {
-        let stage = |(index, wave): (usize, &Vec<&PlannedNode>)| {
-            node_stage(&format!("wave {index}"), part, wave, settings.soak_seconds, actions)
-        };
-        waves.iter().enumerate().map(stage).collect::<Vec<_>>()
-    };
-    let all: Vec<&PlannedNode> = planned.iter().collect();
+    let planned = nodes(known_nodes(facts)?, settings.wave_limit)?;
+    let (away, present): (Vec<PlannedNode>, Vec<PlannedNode>) = planned.iter().cloned().partition(|node| node.away);
     let comes_back = match proxy.distribution {
         None => {
             let set = found.sets.iter().find(|set| set.namespace == proxy.namespace && set.name == proxy.name);
             let Some(set) = set else { return Err(NoReplacement::Nowhere) };
-            let mut stages = in_waves("return", &|| {
-                let mut actions = Vec::new();
-                if set.limited {
-                    actions.push(labels(&[(KUBE_PROXY_LABEL, Some("true"))]));
-                }
-                actions.extend([Action::AwaitKubeProxy, Action::ProveKubeProxy]);
-                actions
-            });
-            if set.limited {
-                let limit = Action::LimitKubeProxy { limited: false };
-                stages.push(cluster_stage("kube-proxy", vec![step("return", limit)]));
-            }
-            // A run that died between the labels and the limit has left labels alone.
-            if set.limited || !found.labelled.is_empty() {
-                let unlabelled = || vec![labels(&[(KUBE_PROXY_LABEL, None)])];
-                stages.push(node_stage("labels", "return-labels", &all, 0, unlabelled));
-            }
-            stages.push(node_stage("look at every node", "return-proof", &all, 0, || {
-                vec![Action::AwaitKubeProxy, Action::ProveKubeProxy, Action::ProbeServices { moment: Moment::Before }]
-            }));
-            stages
+            by_its_set(&settings, &planned, &present, set, found)
         }
         Some(distribution) => {
-            vec![node_stage(&format!("the switch of {}", distribution.name()), "return", &all, 0, || {
-                vec![
-                    Action::AwaitSwitch { on: true },
-                    Action::ProveKubeProxy,
-                    Action::ProbeServices { moment: Moment::Before },
-                ]
-            })]
+            let present: Vec<&PlannedNode> = present.iter().collect();
+            vec![node_stage(&format!("the switch of {}", distribution.name()), "return", &present, 0, || starts(proxy))]
         }
     };
     let mut hand_back =
         vec![cluster_stage("release", vec![step("hand-back", Action::SetRelease { stage: ReleaseStage::Held })])];
-    hand_back.extend(in_waves("hand-back", &|| {
-        vec![Action::ProveKubeProxy, Action::RestartAgent, Action::ProbeServices { moment: Moment::After }]
+    hand_back.extend(in_waves(&settings, &present, "hand-back", &lets_go));
+    hand_back.push(when_back(proxy, &away));
+    let phases = phases(comes_back, hand_back);
+    let mut plan = bare(Kind::RestoreKubeProxy, facts, settings.clone(), modules, now);
+    plan.consequences = consequences(proxy, &away);
+    plan.nodes = planned;
+    plan.phases = phases;
+    plan.writes = writes::of(&plan, chart_objects);
+    Ok(plan)
+}
+
+/// Every node in its wave; those that are not ready in a last one.
+fn nodes(all: &[Node], wave_limit: u32) -> Result<Vec<PlannedNode>, NoReplacement> {
+    let (ready, away): (Vec<Node>, Vec<Node>) = all.iter().cloned().partition(|node| node.ready);
+    let mut planned = waves(&ready, wave_limit);
+    let Some(last) = planned.last().map(|node| node.wave) else {
+        return Err(NoReplacement::NodesNotReady { nodes: away.into_iter().map(|node| node.name).collect() });
+    };
+    planned.extend(waves(&away, wave_limit).into_iter().map(|node| PlannedNode { wave: last + 1, away: true, ..node }));
+    Ok(planned)
+}
+
+fn in_waves(settings: &Settings, nodes: &[PlannedNode], part: &str, actions: &dyn Fn() -> Vec<Action>) -> Vec<Stage> {
+    let stage = |(index, wave): (usize, &Vec<&PlannedNode>)| {
+        node_stage(&format!("wave {index}"), part, wave, settings.soak_seconds, actions)
+    };
+    by_wave(nodes).iter().enumerate().map(stage).collect()
+}
+
+fn by_its_set(
+    settings: &Settings,
+    all: &[PlannedNode],
+    present: &[PlannedNode],
+    set: &ProxySet,
+    found: &Found,
+) -> Vec<Stage> {
+    let mut stages = in_waves(settings, present, "return", &|| {
+        let mut actions = Vec::new();
+        if set.limited {
+            actions.push(labels(&[(KUBE_PROXY_LABEL, Some("true"))]));
+        }
+        actions.extend([Action::AwaitKubeProxy, Action::ProveKubeProxy]);
+        actions
+    });
+    if set.limited {
+        stages.push(cluster_stage("kube-proxy", vec![step("return", Action::LimitKubeProxy { limited: false })]));
+    }
+    // A run that died between the labels and the limit has left labels alone.
+    if set.limited || !found.labelled.is_empty() {
+        let all: Vec<&PlannedNode> = all.iter().collect();
+        stages.push(node_stage("labels", "return-labels", &all, 0, || vec![labels(&[(KUBE_PROXY_LABEL, None)])]));
+    }
+    let present: Vec<&PlannedNode> = present.iter().collect();
+    stages.push(node_stage("look at every node", "return-proof", &present, 0, || {
+        vec![Action::AwaitKubeProxy, Action::ProveKubeProxy, Action::ProbeServices { moment: Moment::Before }]
     }));
-    let phases = vec![
+    stages
+}
+
+/// kube-proxy on a node, and what it is held against later.
+fn starts(proxy: &KubeProxy) -> Vec<Action> {
+    let comes = match proxy.distribution {
+        None => Action::AwaitKubeProxy,
+        Some(_) => Action::AwaitSwitch { on: true },
+    };
+    vec![comes, Action::ProveKubeProxy, Action::ProbeServices { moment: Moment::Before }]
+}
+
+/// Cilium on a node.
+fn lets_go() -> Vec<Action> {
+    vec![Action::ProveKubeProxy, Action::RestartAgent, Action::ProbeServices { moment: Moment::After }]
+}
+
+/// Both ways on each node that was away, one after the other.
+fn when_back(proxy: &KubeProxy, away: &[PlannedNode]) -> Stage {
+    let away: Vec<&PlannedNode> = away.iter().collect();
+    let mut stage = node_stage("nodes that were not ready", "away", &away, 0, || starts(proxy));
+    let after = node_stage("", "away-hand-back", &away, 0, lets_go);
+    for (lane, more) in stage.lanes.iter_mut().zip(after.lanes) {
+        lane.steps.extend(more.steps);
+    }
+    stage
+}
+
+fn phases(comes_back: Vec<Stage>, hand_back: Vec<Stage>) -> Vec<Phase> {
+    vec![
         phase(0, "claim", "take the lock, open the journal", "nothing", Vec::new()),
         phase(
             1,
@@ -101,7 +160,10 @@ pub fn restore(
                 cluster_stage("verify", vec![step("settle", Action::Verify { chain: Chain::Chained })]),
             ],
         ),
-    ];
+    ]
+}
+
+fn consequences(proxy: &KubeProxy, away: &[PlannedNode]) -> Vec<String> {
     let its_return = match proxy.distribution {
         None => {
             "the DaemonSet of kube-proxy becomes what it was; its pods are started, and once more when its limit goes"
@@ -111,17 +173,34 @@ pub fn restore(
             format!("kube-proxy is started by you, when the run asks for it: {}", distribution.switch(true))
         }
     };
-    let mut plan = bare(Kind::RestoreKubeProxy, facts, settings, modules, now);
-    plan.nodes = planned;
-    plan.phases = phases;
-    plan.consequences = vec![
+    let mut lines = vec![
         "connections through Services, also their node ports and external addresses, may end once on each node when kube-proxy serves them again"
             .to_owned(),
         "while an agent lets go, questions to Services of its node may wait for some seconds".to_owned(),
         its_return,
     ];
-    plan.writes = writes::of(&plan, chart_objects);
-    Ok(plan)
+    if !away.is_empty() {
+        let names: Vec<String> = away.iter().map(|node| node.name.to_string()).collect();
+        lines.push(format!(
+            "not ready, so nothing is proven there and no agent is restarted: {}; the run ends with them, each when it is ready again or was \
+             removed (`kubectl delete node NAME`), and neither `verify` nor `rollback` goes before that; the DaemonSet of kube-proxy may \
+             exchange its other pods only then",
+            named(&names)
+        ));
+    }
+    lines
+}
+
+/// Nodes of an unfinished `plan` that wait for nobody but are not ready any more: it is made again, so that they come last.
+pub fn away_since(plan: &Plan, journal: &Journal, facts: &Facts) -> Vec<String> {
+    let nodes = facts.nodes.value.known().map(|nodes| nodes.items.as_slice()).unwrap_or_default();
+    let gone = |name: &str| nodes.iter().any(|node| node.name == name && !node.ready);
+    let undone = |name: &str| {
+        let mut steps = plan.steps().filter(|(_, node, _)| node.is_some_and(|node| node.as_str() == name));
+        steps.any(|(_, _, step)| !journal.is_done(name, &step.id))
+    };
+    let waited_for = plan.nodes.iter().filter(|node| !node.away).map(|node| node.name.as_str());
+    waited_for.filter(|name| gone(name) && undone(name)).map(str::to_owned).collect()
 }
 
 /// The settings of the way back, from those of the replacement.

@@ -34,6 +34,9 @@ pub(in crate::plan) fn broken(plan: &Plan) -> Vec<Broken> {
         Some(proxy) if proxy.replaced != replaces => broken.push(whole("its values lead the other way")),
         Some(_) => {}
     }
+    if replaces && plan.nodes.iter().any(|node| node.away) {
+        broken.push(whole("kube-proxy leaves nodes that are not ready"));
+    }
     let mut past = Past::default();
     for (_, node, step) in plan.steps() {
         let node = node.map(|node| node.as_str()).unwrap_or_default();
@@ -56,10 +59,20 @@ fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static 
     must(past.ids.insert(step.id.0.clone()), "its id is not unique");
     let replaces = plan.kind == Kind::ReplaceKubeProxy;
     let every = |nodes: &BTreeSet<String>| plan.nodes.iter().all(|node| nodes.contains(node.name.as_str()));
+    // Of a node that is away nothing is asked before it is back, and nothing is taken.
+    let present =
+        |nodes: &BTreeSet<String>| plan.nodes.iter().all(|node| node.away || nodes.contains(node.name.as_str()));
     match &step.action {
         Action::SetRelease { stage: ReleaseStage::Held } => {
-            must(replaces || every(&past.ready), "Cilium stops serving before kube-proxy is ready on every node");
-            must(replaces || every(&past.proven), "Cilium stops serving before kube-proxy has its rules on every node");
+            must(replaces || present(&past.ready), "Cilium stops serving before kube-proxy is ready on every node");
+            must(
+                replaces || present(&past.proven),
+                "Cilium stops serving before kube-proxy has its rules on every node",
+            );
+            must(
+                replaces || every(&past.ready) || past.unlimited || past.labelled.is_empty(),
+                "kube-proxy would not come back to a node that is away",
+            );
             must(!replaces || every(&past.proven), "Cilium takes over what kube-proxy was not proven to serve");
             past.held = true;
         }
@@ -69,6 +82,10 @@ fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static 
         Action::SetRelease { .. } => must(false, "it is not between a migration and its rollback"),
         Action::RestartAgent => {
             must(past.held, "an agent restarts with the values that it has");
+            must(
+                replaces || past.ready.contains(node) && past.proven.contains(node),
+                "Cilium stops serving on a node before kube-proxy was proven there",
+            );
             past.restarted.insert(node.to_owned());
             past.probed.remove(node);
         }
@@ -111,7 +128,7 @@ fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static 
         }
         Action::LimitKubeProxy { limited: false } => {
             must(!replaces, "kube-proxy comes back although it is being replaced");
-            must(every(&past.labelled), "kube-proxy is not back on every node");
+            must(present(&past.labelled), "kube-proxy is not back on every node");
             past.unlimited = true;
         }
         Action::AwaitNoKubeProxy => {

@@ -48,6 +48,14 @@ pub(super) fn trouble(pod: &Value) -> Option<String> {
     })
 }
 
+/// Why nothing starts on the lane's node while it is not ready, and what helps; none where it is.
+pub(super) fn not_ready(cx: &Cx<'_>) -> Result<Option<String>, StepError> {
+    let name = cx.node_name()?;
+    let node = cx.world.cluster.get(&Resource::NODES.named("", name))?;
+    let words = || format!("node {name} is not ready: repair it, or remove it (`kubectl delete node {name}`)");
+    Ok(node.filter(|node| !condition(node, "Ready")).map(|_| words()))
+}
+
 /// Whether the object is being deleted.
 pub(super) fn is_leaving(object: &Value) -> bool {
     object.pointer("/metadata/deletionTimestamp").is_some_and(|at| !at.is_null())
