@@ -1,20 +1,29 @@
 //! Ask Services from a node and from a pod on it: note who answers before a change, and hold that against who answers after it.
 //!
-//! What is recorded before is who is silent: of a cluster at work these are few. Where Services are brought back they are noted whatever
-//! they are, since what does not answer may be the reason to go back.
+//! What is recorded is who has answered, each by a few digits: only that can be lost. A Service that is new since, or one that has its first pod, is noted
+//! when it answers and held to it from then on; without an answer it is told, and stops nothing. Where Services are brought back they are noted
+//! whatever they are, since what does not answer may be the reason to go back.
 
 use std::collections::BTreeSet;
 
+use ovncilium_core::Digest;
+use ovncilium_core::plan::Resource;
 use ovncilium_core::plan::action::Moment;
 use serde_json::{Value, json};
 
-use super::support::asking::{Asked, ask_again, asked, in_parts, last_reason, stop_asking};
+use super::support::asking::{Asked, ask_again, asked, in_parts, last_reason, listed, stop_asking};
 use super::support::{services, some};
 use super::{Cx, Look, StepError, Work};
 use crate::node_task::{self, Answer, Task};
 
-/// Silent ones that a record may hold.
+/// Silent ones that an answer may tell: of a cluster at work these are few.
 const SILENT: usize = 40;
+/// Digits by which a record tells one target from another: two share them once in ten thousand cases.
+const MARK: usize = 6;
+/// Variables of a pod that say what it asks.
+const TARGETS: &str = "TARGETS";
+/// Key of a record: who has answered so far, by asker.
+const ANSWERED: &str = "answered";
 
 /// Who asks, and how that is told.
 const ASKERS: [(Task, &str); 2] = [(Task::Services, "the node"), (Task::PodServices, "a pod")];
@@ -22,8 +31,14 @@ const ASKERS: [(Task, &str); 2] = [(Task::Services, "the node"), (Task::PodServi
 /// Before or after a change.
 pub(super) struct ProbeServices(pub(super) Moment);
 
-/// What one asker was told: how many were asked, who is silent.
-type Told = (usize, BTreeSet<String>);
+/// What one asker was told.
+struct Told {
+    answered: BTreeSet<String>,
+    silent: BTreeSet<String>,
+}
+
+/// Marks of targets that have answered.
+type Marks = BTreeSet<String>;
 
 impl Work for ProbeServices {
     fn look(&self, cx: &Cx<'_>) -> Result<Look, StepError> {
@@ -31,7 +46,7 @@ impl Work for ProbeServices {
         let mut told = Vec::new();
         for (task, who) in ASKERS {
             match asked(cx, task, node)? {
-                Asked::Answered(answer) => match read(&answer) {
+                Asked::Answered(answer) => match read(&answer, &was_asked(cx, task, node)?) {
                     Some(one) => told.push(Some(one)),
                     None => return Ok(Look::Act(again(cx, task, node, "the pod did not answer what was asked"))),
                 },
@@ -61,7 +76,7 @@ impl Work for ProbeServices {
         if intent.get("again").is_some() {
             return stop_asking(cx, task, node);
         }
-        let lists = in_parts("TARGETS", services::asked(cx, task)?.iter());
+        let lists = in_parts(TARGETS, services::asked(cx, task)?.iter());
         let env: Vec<(&str, &str)> = lists.iter().map(|(name, list)| (name.as_str(), list.as_str())).collect();
         node_task::start(cx.world.cluster, task, node, cx.run.as_str(), cx.settings(), &env)?;
         Ok(())
@@ -86,7 +101,7 @@ impl ProbeServices {
     fn note(&self, cx: &Cx<'_>, node: &str, told: &[Option<Told>]) -> Result<Look, StepError> {
         if !self.notes_anything(cx) {
             for ((task, who), one) in ASKERS.into_iter().zip(told) {
-                let Some((asked, silent)) = one else { continue };
+                let Some(Told { answered, silent }) = one else { continue };
                 let missing = services::needed(cx, task, silent)?;
                 if !missing.is_empty() {
                     let why = format!("{who} on {node} gets no answer of {}", some(&missing));
@@ -94,46 +109,83 @@ impl ProbeServices {
                 }
                 if silent.len() > SILENT {
                     return Ok(Look::Blocked(format!(
-                        "{} of {asked} Services do not answer {who} on {node}, before anything was changed: {}",
+                        "{} of {} Services do not answer {who} on {node}, before anything was changed: {}",
                         silent.len(),
+                        silent.len() + answered.len(),
                         some(&silent.iter().cloned().collect::<Vec<_>>())
                     )));
                 }
             }
         }
-        let silent = told.iter().map(|one| match one {
-            Some((_, silent)) if silent.len() <= SILENT => json!(silent),
-            _ => Value::Null,
-        });
-        let silent: Vec<Value> = silent.collect();
-        Ok(Look::Met(sum(told), Some(json!({ "silent-before": silent }))))
+        Ok(Look::Met(sum(told), Some(record(&[], told))))
     }
 }
 
 fn compare(cx: &Cx<'_>, node: &str, told: &[Option<Told>]) -> Result<Look, StepError> {
     let before = before(cx);
+    let mut new = BTreeSet::new();
     for (index, ((task, who), one)) in ASKERS.into_iter().zip(told).enumerate() {
-        let Some((_, silent)) = one else { continue };
-        let missing = match before.get(index).and_then(Value::as_array) {
-            Some(noted) => {
-                silent.iter().filter(|target| !noted.iter().any(|one| one == target.as_str())).cloned().collect()
+        let Some(Told { silent, .. }) = one else { continue };
+        let (missing, lost): (Vec<String>, _) = match before.get(index) {
+            Some(Some(marks)) => {
+                let (lost, others): (Vec<String>, Vec<String>) =
+                    silent.iter().cloned().partition(|target| marks.contains(&mark(target)));
+                new.extend(others);
+                (lost, "any more ")
             }
             // Nobody noted who answered: what everything needs must.
-            None => services::needed(cx, task, silent)?,
+            _ => (services::needed(cx, task, silent)?, ""),
         };
         if !missing.is_empty() {
-            let why = format!("{who} on {node} gets no answer any more of {}", some(&missing));
+            let why = format!("{who} on {node} gets no answer {lost}of {}", some(&missing));
             return Ok(Look::Act(again(cx, task, node, &why)));
         }
     }
-    Ok(Look::met(sum(told)))
+    let mut words = sum(told);
+    if !new.is_empty() {
+        let new: Vec<String> = new.into_iter().collect();
+        words = format!("{words}; never answered: {}", some(&new));
+    }
+    Ok(Look::Met(words, Some(record(&before, told))))
 }
 
-/// Who was silent before, by asker, as the newest record of this node has it.
-fn before(cx: &Cx<'_>) -> Vec<Value> {
+/// Who has answered before, by asker, as the newest record of this node has it; none of an asker that could not ask.
+fn before(cx: &Cx<'_>) -> Vec<Option<Marks>> {
     let entries = cx.record.map(|record| record.entries.as_slice()).unwrap_or_default();
-    let noted = entries.iter().rev().find_map(|entry| entry.recorded.get("silent-before")?.as_array());
-    noted.cloned().unwrap_or_default()
+    let noted = entries.iter().rev().find_map(|entry| entry.recorded.get(ANSWERED)?.as_array());
+    noted.into_iter().flatten().map(marks).collect()
+}
+
+fn marks(noted: &Value) -> Option<Marks> {
+    let digits = noted.as_str()?.as_bytes().chunks(MARK);
+    Some(digits.map(|mark| String::from_utf8_lossy(mark).into_owned()).collect())
+}
+
+fn mark(target: &str) -> String {
+    Digest::of(target).hex().chars().take(MARK).collect()
+}
+
+/// What is recorded: those of before, and who answers now.
+fn record(before: &[Option<Marks>], told: &[Option<Told>]) -> Value {
+    let noted = told.iter().enumerate().map(|(index, one)| {
+        let known = before.get(index).cloned().flatten();
+        // A long list of the silent is cut, and who is cut from it has not answered.
+        let whole = one.as_ref().filter(|one| one.silent.len() <= SILENT);
+        let now: Option<Marks> = whole.map(|one| one.answered.iter().map(|target| mark(target)).collect());
+        let all: Marks = match (known, now) {
+            (None, None) => return Value::Null,
+            (known, now) => known.into_iter().chain(now).flatten().collect(),
+        };
+        json!(String::from_iter(all))
+    });
+    json!({ ANSWERED: noted.collect::<Vec<_>>() })
+}
+
+/// What the pod of `task` was told to ask.
+fn was_asked(cx: &Cx<'_>, task: Task, node: &str) -> Result<Vec<String>, StepError> {
+    let name = node_task::pod_name(task, node, cx.run.as_str());
+    let pod = cx.world.cluster.get(&Resource::PODS.named(&cx.settings().namespace, &name))?;
+    Ok(pod.as_ref().map(|pod| listed(pod, TARGETS)).unwrap_or_default())
 }
 
 fn again(cx: &Cx<'_>, task: Task, node: &str, why: &str) -> Value {
@@ -147,16 +199,23 @@ fn is_old(why: &str) -> bool {
     why == super::support::asking::EARLIER
 }
 
-fn read(answer: &[Answer]) -> Option<Told> {
+fn read(answer: &[Answer], asked: &[String]) -> Option<Told> {
     let count = answer.iter().find_map(|line| match line {
         Answer::Asked(count) => Some(*count),
         _ => None,
     })?;
-    let silent = answer.iter().filter_map(|line| match line {
-        Answer::Silent(target) => Some(target.clone()),
-        _ => None,
-    });
-    Some((count, silent.collect()))
+    let silent: BTreeSet<String> = answer
+        .iter()
+        .filter_map(|line| match line {
+            Answer::Silent(target) => Some(target.clone()),
+            _ => None,
+        })
+        .collect();
+    if count != asked.len() {
+        return None;
+    }
+    let answered = asked.iter().filter(|target| !silent.contains(*target)).cloned().collect();
+    Some(Told { answered, silent })
 }
 
 fn sum(told: &[Option<Told>]) -> String {
@@ -164,7 +223,9 @@ fn sum(told: &[Option<Told>]) -> String {
         .into_iter()
         .zip(told)
         .map(|((_, who), one)| match one {
-            Some((asked, silent)) => format!("{} of {asked} answer {who}", asked - silent.len()),
+            Some(Told { answered, silent }) => {
+                format!("{} of {} answer {who}", answered.len(), answered.len() + silent.len())
+            }
             None => format!("{who} could not ask"),
         })
         .collect();

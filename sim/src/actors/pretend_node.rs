@@ -116,6 +116,8 @@ pub struct PretendNodes {
     nodes: BTreeMap<String, PretendNode>,
     /// OVN.
     pub ovn: Ovn,
+    /// Addresses of Services, `ADDRESS:PORT`, behind which nothing answers, whoever serves.
+    pub dead: BTreeSet<String>,
     /// Every moment at which neither OVN nor Cilium enforced policy on a pod, as `time namespace/name`.
     pub unprotected: Vec<String>,
     /// Every moment at which neither kube-proxy nor Cilium served Services on a node that had been served, as `time node`.

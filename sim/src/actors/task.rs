@@ -59,11 +59,11 @@ pub fn run(pass: &mut Pass<'_>, node: &str, pod: &Value) -> Outcome {
         Some("observe") => observe(pass.nodes.node(node)),
         Some("endpoints") => endpoints(pass.nodes.node(node)),
         Some("policies") => policies(pass, pod),
-        Some("services") => services(pod, is_served(pass, node)),
+        Some("services") => services(pass, pod, is_served(pass, node)),
         Some("pod-services") => {
             let sandbox = pass.nodes.get(node).and_then(|node| node.sandboxes.get(objects::uid(pod)));
             let chained = sandbox.is_some_and(|sandbox| sandbox.chained);
-            services(pod, chained || pass.nodes.ovn.load_balancer || is_served(pass, node))
+            services(pass, pod, chained || pass.nodes.ovn.load_balancer || is_served(pass, node))
         }
         Some("replacement") => replacement(pass.nodes.node(node), pod),
         Some("proxy") => proxy(pass.nodes.node(node), pod),
@@ -154,11 +154,12 @@ fn is_served(pass: &Pass<'_>, node: &str) -> bool {
     pass.nodes.get(node).is_some_and(|node| node.proxy_rules || node.replaces)
 }
 
-/// `services.sh`: everybody answers, or nobody.
-fn services(pod: &Value, served: bool) -> Outcome {
+/// `services.sh`: everybody answers but the dead, or nobody.
+fn services(pass: &Pass<'_>, pod: &Value, served: bool) -> Outcome {
     let targets = listed(pod, "TARGETS");
     let mut answer = format!("asked {}\n", targets.len());
-    for target in targets.iter().filter(|_| !served) {
+    let is_dead = |target: &str| pass.nodes.dead.iter().any(|place| target.starts_with(&format!("{place}/")));
+    for target in targets.iter().filter(|target| !served || is_dead(target)) {
         let _ = writeln!(answer, "silent {target}");
     }
     Outcome::succeeded(answer)

@@ -1,14 +1,18 @@
 //! Services that answer or do not.
 
+use std::collections::BTreeMap;
+
 use ovncilium_core::plan::{Action, Resource};
-use ovncilium_engine::run::Ended;
+use ovncilium_engine::events::Event;
+use ovncilium_engine::run::{Claim, Ended, claim};
 use ovncilium_engine::world::Cluster as _;
+use ovncilium_sim::SimCluster;
 use serde_json::json;
 
 use super::support::*;
 
 #[test]
-fn services_that_stop_to_answer_stop_it_and_what_was_silent_before_does_not() {
+fn services_that_stop_to_answer_stop_it() {
     let sim = migrated(36);
     let plan = replacement(&sim).unwrap();
     // Somebody has other programs on the node than the agent says.
@@ -43,4 +47,61 @@ fn a_pod_does_not_ask_where_a_policy_decides_who_is_let_in() {
     };
     assert!(ask("services") >= 15, "nodes ask it");
     assert_eq!(ask("pod-services"), 0);
+}
+
+/// A Service of the shop's web pods, and its address.
+fn another(sim: &SimCluster, name: &str, address: &str) -> String {
+    let mut service = sim.person().get(&Resource::SERVICES.named("shop", "web")).unwrap().unwrap();
+    service["metadata"] = json!({ "namespace": "shop", "name": name });
+    service["spec"]["clusterIP"] = json!(address);
+    service["spec"]["clusterIPs"] = json!([address]);
+    service["spec"]["ports"] = json!([{ "port": 80, "protocol": "TCP" }]);
+    sim.person().create(&Resource::SERVICES, &service).unwrap();
+    format!("{address}:80")
+}
+
+/// A replacement, and what somebody does when a phase begins.
+fn replaced_while(sim: &SimCluster, mut somebody: impl FnMut(u8)) -> Result<Ended, String> {
+    let plan = replacement(sim).unwrap();
+    let attachments = BTreeMap::new();
+    let what = Claim::Begin { plan: &plan, attachments: &attachments };
+    let run = claim(sim.world(), "kube-system", "somebody", &what, &mut |_| {}).unwrap();
+    let mut tell = |event: Event| {
+        if let Event::Phase { number, .. } = event {
+            somebody(number);
+        }
+    };
+    run.carry_out(&mut || Ok(()), &mut tell).map_err(|error| format!("{error:?}"))
+}
+
+#[test]
+fn what_never_answered_stops_nothing_be_it_old_or_new() {
+    let sim = migrated(44);
+    let old = another(&sim, "old", "10.96.7.1");
+    sim.nodes_mut().dead.insert(old);
+    let ended = replaced_while(&sim, |phase| {
+        if phase == 1 {
+            let new = another(&sim, "new", "10.96.7.2");
+            sim.nodes_mut().dead.insert(new);
+        }
+    });
+    assert_eq!(ended, Ok(Ended::Done));
+    always_served(&sim);
+}
+
+#[test]
+fn what_is_new_and_has_answered_is_held_to_it() {
+    let sim = migrated(45);
+    // It comes after the first question, answers the second, and is gone when the third is asked.
+    let ended = replaced_while(&sim, |phase| match phase {
+        1 => drop(another(&sim, "new", "10.96.7.2")),
+        2 => drop(sim.nodes_mut().dead.insert("10.96.7.2:80".to_owned())),
+        _ => {}
+    });
+    let Ok(Ended::Paused(reason)) = ended else { panic!("it went on") };
+    assert!(reason.contains("gets no answer any more of 10.96.7.2:80/tcp"), "{reason}");
+    assert_eq!(proxies(&sim), 4, "it stopped at the first node");
+    sim.nodes_mut().dead.clear();
+    assert_eq!(process(&sim, None), Ok(Ended::Done));
+    always_served(&sim);
 }

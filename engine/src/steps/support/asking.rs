@@ -4,7 +4,7 @@ use ovncilium_core::plan::Resource;
 use serde_json::{Value, json};
 
 use super::super::{Cx, StepError};
-use super::is_leaving;
+use super::{is_leaving, text};
 use crate::node_task::{self, Answer, Task};
 
 /// Why the answer to an earlier process is in vain.
@@ -84,6 +84,13 @@ pub(in crate::steps) fn in_parts<'a>(name: &str, words: impl Iterator<Item = &'a
         }
     }
     parts.into_iter().enumerate().map(|(index, part)| (format!("{name}_{index}"), part)).collect()
+}
+
+/// What was put into a pod by [`in_parts`].
+pub(in crate::steps) fn listed(pod: &Value, name: &str) -> Vec<String> {
+    let variables = pod.pointer("/spec/containers/0/env").and_then(Value::as_array).into_iter().flatten();
+    let named = variables.filter(|one| text(one, "/name").rsplit_once('_').is_some_and(|(of, _)| of == name));
+    named.flat_map(|one| text(one, "/value").split(',')).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 fn is_of_an_earlier_process(cx: &Cx<'_>) -> bool {
