@@ -2,7 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests; clippy knows only test functions")]
 
-use std::net::{TcpListener, UdpSocket};
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
@@ -35,6 +36,16 @@ fn run(task: Task, bin: &TempDir, env: &[(&str, &str)]) -> (i32, String) {
         .status()
         .unwrap();
     (status.code().unwrap(), std::fs::read_to_string(out).unwrap_or_default())
+}
+
+/// A whole request of HTTP, to its empty line.
+fn head(client: &mut TcpStream) -> String {
+    let mut request = String::new();
+    let mut byte = [0];
+    while !request.ends_with("\r\n\r\n") && client.read(&mut byte).unwrap() == 1 {
+        request.push(char::from(byte[0]));
+    }
+    request
 }
 
 #[test]
@@ -150,6 +161,52 @@ fn kube_proxy_has_a_rule_for_a_service_with_endpoints_and_for_one_without() {
     }
     let without = programs(&[("iptables-nft-save", "exit 1"), ("iptables-legacy-save", "exit 1")]);
     assert_eq!(run(Task::Proxy, &without, &env).0, 1, "nothing was read");
+}
+
+/// What `proxy.sh` tells of a kube-proxy whose metrics are these, without its first line.
+fn told_by_metrics(metrics: &str, expected: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answer = format!("HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n{metrics}");
+    let server = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let request = head(&mut client);
+        client.write_all(answer.as_bytes()).unwrap();
+        request
+    });
+    let files = tempfile::tempdir().unwrap();
+    let (rules, tcp) = (files.path().join("rules"), files.path().join("tcp"));
+    std::fs::write(&rules, RULES).unwrap();
+    std::fs::write(&tcp, format!("   0: 0100007F:{port:04X} 00000000:0000 0A 00000000:00000000\n")).unwrap();
+    let port = port.to_string();
+    let env = [
+        ("RULES", rules.to_str().unwrap()),
+        ("TCP", tcp.to_str().unwrap()),
+        ("TCP6", "/none"),
+        ("PORT", port.as_str()),
+        ("EXPECT", expected),
+    ];
+    let (code, text) = run(Task::Proxy, &node(), &env);
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(server.join().unwrap(), "GET /metrics HTTP/1.0\r\n\r\n");
+    text.strip_prefix("rules 0\n").unwrap().to_owned()
+}
+
+#[test]
+fn a_kube_proxy_tells_whether_it_has_written_its_rules_since_it_was_started() {
+    let name = "kubeproxy_sync_proxy_rules_last_timestamp_seconds";
+    let build = "kubernetes_build_info{git_version=\"v1.34.4\"} 1\n";
+    let queued = "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds 1.7592264021e+09\n";
+    let told = |lines: &str| told_by_metrics(&format!("{build}{queued}{lines}"), "synced");
+    // Until 1.33 there is one number, which is 0 at first.
+    assert_eq!(told(&format!("# TYPE {name} gauge\n{name} 1.7592264021e+09\n")), "listens\nsynced yes\n");
+    assert_eq!(told(&format!("# TYPE {name} gauge\n{name} 0\n")), "listens\nsynced no\n");
+    // Then one of each family, which is not there at first.
+    let of = |family: &str| format!("{name}{{ip_family=\"{family}\"}} 1.7592264021e+09\n");
+    assert_eq!(told(&of("IPv4")), "listens\nsynced yes\n");
+    assert_eq!(told(&of("IPv6")), "listens\nsynced no\n");
+    assert_eq!(told(""), "listens\nsynced no\n");
+    assert_eq!(told_by_metrics("process_open_fds 9\n", "listens"), "listens\n", "it is another program");
 }
 
 /// What `unproxy.sh` tells when these rules become those.

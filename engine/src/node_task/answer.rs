@@ -81,6 +81,8 @@ pub enum Answer {
     Foreign(usize),
     /// kube-proxy listens on its port for metrics.
     Listens,
+    /// Whether kube-proxy says that it has written its rules since it was started.
+    Synced(bool),
     /// How many of kube-proxy's chains are left.
     Left(usize),
     /// What of others a cleanup has changed.
@@ -166,6 +168,7 @@ impl Answer {
             "rules" => Self::Rules(rest.parse().ok()?),
             "foreign" => Self::Foreign(rest.parse().ok()?),
             "listens" if rest.is_empty() => Self::Listens,
+            "synced" if matches!(rest, "yes" | "no") => Self::Synced(rest == "yes"),
             "left" => Self::Left(rest.parse().ok()?),
             "changed" => Self::Changed(named()?),
             "cleaned" if rest.is_empty() => Self::Cleaned,
@@ -306,7 +309,7 @@ mod tests {
              refused a is the only one\ncheck dns ok\ncheck pod failed timed out\ncleaned\n\
              audited 1\ndrop 4 INGRESS 172.30.0.21 world 10.16.0.5:8080\n\
              endpoints 3\npending shop/db-0 regenerating audit-both\npolicies 2\nlacking shop/db to-lport\nbehind c-1\nunread iptables-nft nat\n\
-             asked 3\nsilent 10.96.0.9:80/tcp\nmode True\nfrontends 4\nrules 5\nforeign 1\nlistens\nleft 2\nchanged gone iptables-nft *nat :X"
+             asked 3\nsilent 10.96.0.9:80/tcp\nmode True\nfrontends 4\nrules 5\nforeign 1\nlistens\nsynced yes\nleft 2\nchanged gone iptables-nft *nat :X"
         );
         let named = |name: &str| name.to_owned();
         assert_eq!(
@@ -343,6 +346,7 @@ mod tests {
                 Answer::Rules(5),
                 Answer::Foreign(1),
                 Answer::Listens,
+                Answer::Synced(true),
                 Answer::Left(2),
                 Answer::Changed(named("gone iptables-nft *nat :X")),
             ]

@@ -17,7 +17,7 @@
 //! | `services` | `services.sh` | yes | `TARGETS_0`, … | `asked`, `silent` |
 //! | `pod-services` | `services.sh` | no | `TARGETS_0`, … | `asked`, `silent` |
 //! | `replacement` | `replacement.sh` (image of Cilium, from `IMAGE`) | yes | `WANTED_0`, …, `WATCH` seconds | `mode`, `frontends`, `lacking` |
-//! | `proxy` | `proxy.sh` | yes | `WANTED_0`, …, `WATCH` seconds | `rules`, `lacking`, `foreign` |
+//! | `proxy` | `proxy.sh` | yes | `WANTED_0`, …, `EXPECT`, `WATCH` seconds | `rules`, `lacking`, `foreign`, `listens`, `synced` |
 //! | `unproxy` | `unproxy.sh`, around kube-proxy's own cleanup (`CLEANUP_IMAGE`, `CLEANUP_COMMAND`) | yes | | `left`, `changed` |
 //! | `cleanup` | `cleanup.sh` (image of Cilium, from `IMAGE`) | yes | `CONF_DIR`, `FILE`, `FOUND` | `cleaned` |
 //!
@@ -27,7 +27,7 @@
 //! `endpoints <count>` · `pending <namespace/name> <state> <policy>` ·
 //! `policies <count>` · `lacking <name.namespace> <direction>` · `behind <chassis>` ·
 //! `unread <program> <table>` · `asked <count>` · `silent <target>` · `mode <mode>` · `frontends <count>` ·
-//! `rules <count>` · `foreign <count>` · `left <count>` · `changed <what>`.
+//! `rules <count>` · `foreign <count>` · `listens` · `synced yes|no` · `left <count>` · `changed <what>`.
 
 mod answer;
 mod drops;

@@ -1,7 +1,8 @@
 //! Read kube-proxy's rules on a node and prove that every Service has its own.
 //!
 //! While Cilium serves as well, a question that is answered proves nothing of kube-proxy: its agents take the questions of a node at their
-//! sockets. Its rules do.
+//! sockets. Its rules do, once it says that it has written them since it was started: rules stay when their kube-proxy goes, and on k3s nobody
+//! takes them away.
 
 use serde_json::{Value, json};
 
@@ -27,11 +28,12 @@ impl Work for ProveKubeProxy {
             }
         };
         let listens = answer.contains(&Answer::Listens);
-        let (mut told, mut foreign, mut lacking) = (None, 0, Vec::new());
+        let (mut told, mut foreign, mut synced, mut lacking) = (None, 0, None, Vec::new());
         for line in answer {
             match line {
                 Answer::Rules(count) => told = Some(count),
                 Answer::Foreign(count) => foreign = count,
+                Answer::Synced(yes) => synced = Some(yes),
                 Answer::Lacking(frontend) => lacking.push(frontend),
                 _ => {}
             }
@@ -42,12 +44,33 @@ impl Work for ProveKubeProxy {
                 "{foreign} services of IPVS are on {node} and not kube-proxy's; its cleanup may flush them"
             )));
         }
+        let is_switched = kube_proxy(cx)?.distribution.is_some();
         // Going back the switch was looked at by a step of its own.
-        if !listens && kube_proxy(cx)?.distribution.is_some() && !cx.plan.kind.goes_back() {
+        if !listens && is_switched && !cx.plan.kind.goes_back() {
             return Ok(Look::Blocked(format!(
                 "kube-proxy on {node} does not listen on its port 10249, so it could not be told later whether it is gone: give it its usual \
                  metrics address, or replace it by hand (docs/runbook.md)"
             )));
+        }
+        match synced {
+            Some(true) => {}
+            Some(false) => {
+                return again(&format!("kube-proxy on {node} has not written its rules since it was started"));
+            }
+            // A DaemonSet may have its metrics elsewhere, and its pods are told by the API server.
+            None if !is_switched => {}
+            None if cx.plan.kind.goes_back() => {
+                return again(&format!(
+                    "kube-proxy on {node} does not tell on its port 10249 whether it has written its rules"
+                ));
+            }
+            None => {
+                return Ok(Look::Blocked(format!(
+                    "kube-proxy on {node} does not tell on its port 10249 when it has written its rules \
+                     (kubeproxy_sync_proxy_rules_last_timestamp_seconds), so it could not be told later whether it is back: replace it by hand \
+                     (docs/runbook.md)"
+                )));
+            }
         }
         if !lacking.is_empty() {
             return again(&format!("kube-proxy has no rule on {node} for {}", some(&lacking)));
@@ -64,7 +87,10 @@ impl Work for ProveKubeProxy {
             return stop_asking(cx, Task::Proxy, node);
         }
         let lists = in_parts("WANTED", services::frontends(cx)?.iter());
-        let env: Vec<(&str, &str)> = lists.iter().map(|(name, list)| (name.as_str(), list.as_str())).collect();
+        let mut env: Vec<(&str, &str)> = lists.iter().map(|(name, list)| (name.as_str(), list.as_str())).collect();
+        if cx.plan.kind.goes_back() {
+            env.push(("EXPECT", "synced"));
+        }
         node_task::start(cx.world.cluster, Task::Proxy, node, cx.run.as_str(), cx.settings(), &env)?;
         Ok(())
     }

@@ -27,7 +27,7 @@ impl Actor for KubeProxies {
                 continue;
             }
             here.kube_proxy = running.contains(name) || here.embedded_proxy;
-            here.proxy_rules |= here.kube_proxy;
+            here.proxy_rules |= here.kube_proxy && !here.stuck_proxy;
         }
     }
 }

@@ -82,6 +82,8 @@ pub struct PretendNode {
     pub kube_proxy: bool,
     /// Its distribution runs kube-proxy in a process of its own.
     pub embedded_proxy: bool,
+    /// The kube-proxy that runs on it does not reach the API server: it writes no rules.
+    pub stuck_proxy: bool,
     /// kube-proxy's rules are on it.
     pub proxy_rules: bool,
     /// Cilium's programs serve Services on it, whoever runs: they do what the agent that made them was told.

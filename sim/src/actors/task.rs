@@ -185,7 +185,7 @@ fn proxy(node: &PretendNode, pod: &Value) -> Outcome {
         let _ = writeln!(answer, "foreign {}", node.ipvs);
     }
     if node.kube_proxy {
-        answer.push_str("listens\n");
+        let _ = writeln!(answer, "listens\nsynced {}", if node.stuck_proxy { "no" } else { "yes" });
     }
     for frontend in wanted.iter().filter(|_| !node.proxy_rules) {
         let _ = writeln!(answer, "lacking {frontend}");

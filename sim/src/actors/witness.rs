@@ -34,12 +34,12 @@ impl Actor for Witness {
     }
 }
 
-/// Nodes that were served once and are not now. Rules without the kube-proxy that keeps them do not count.
+/// Nodes that were served once and are not now. Rules without a kube-proxy that keeps them do not count.
 fn unserved(pass: &mut Pass<'_>) {
     let now = pass.now;
     let mut seen = Vec::new();
     for (name, node) in pass.nodes.iter_mut() {
-        let served = node.kube_proxy && node.proxy_rules || node.replaces;
+        let served = node.kube_proxy && !node.stuck_proxy && node.proxy_rules || node.replaces;
         if node.was_served && !served {
             seen.push(format!("{now} {name}"));
         }

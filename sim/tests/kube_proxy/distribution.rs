@@ -37,19 +37,27 @@ fn run_within_k3s(sim: &SimCluster, runs: bool) {
     }
 }
 
-#[test]
-fn k3s_is_told_its_own_switch_which_is_proven_both_ways() {
-    let sim = migrated_after(40, |sim| {
+/// The example on k3s, migrated; kube-proxy is part of its process.
+fn on_k3s(seed: u64) -> SimCluster {
+    migrated_after(seed, |sim| {
         told_by_kubelets(sim, "kubeletVersion", "v1.34.4+k3s1");
         note_of_k3s(sim, false);
         run_within_k3s(sim, true);
         sim.person().delete(&Resource::DAEMON_SETS.named("kube-system", "kube-proxy"), None).unwrap();
         sim.pass_time(Duration::from_secs(30));
-    });
+    })
+}
+
+fn server() -> Option<ApiServer> {
+    ApiServer::parse("192.168.10.11:6443", None)
+}
+
+#[test]
+fn k3s_is_told_its_own_switch_which_is_proven_both_ways() {
+    let sim = on_k3s(40);
     let values_before = values(&sim);
     assert!(refusal(&sim).contains("API server's own address is not known: kube-proxy of k3s"), "{}", refusal(&sim));
-    let server = ApiServer::parse("192.168.10.11:6443", None);
-    let plan = replacement_by(&sim, server).unwrap();
+    let plan = replacement_by(&sim, server()).unwrap();
     assert_eq!(lint::lint(&plan), vec![]);
     assert!(
         !plan.steps().any(|(_, _, step)| matches!(step.action, Action::CleanKubeProxy | Action::LimitKubeProxy { .. }))
@@ -109,5 +117,42 @@ fn a_kube_proxy_that_talos_applies_is_not_ours_to_limit_and_its_rules_are_cleane
     sim.pass_time(Duration::from_secs(60));
     assert_eq!(process(&sim, None), Ok(Ended::Done));
     assert!(sim.nodes().iter().all(|(_, node)| !node.replaces && node.proxy_rules));
+    always_served(&sim);
+}
+
+#[test]
+fn rules_that_k3s_has_left_prove_nothing_of_the_kube_proxy_that_starts() {
+    let sim = on_k3s(46);
+    let replaced = replacement_by(&sim, server()).unwrap();
+    assert!(matches!(process(&sim, Some(&replaced)), Ok(Ended::Paused(_))), "nobody has turned the switch");
+    note_of_k3s(&sim, true);
+    run_within_k3s(&sim, false);
+    assert_eq!(process(&sim, None), Ok(Ended::Done));
+    assert!(sim.nodes().iter().all(|(_, node)| node.proxy_rules), "nobody takes them away");
+    // It is started again and does not reach the API server.
+    note_of_k3s(&sim, false);
+    run_within_k3s(&sim, true);
+    sim.nodes_mut().node("worker-2").stuck_proxy = true;
+    let Ok(Ended::Paused(reason)) = process(&sim, Some(&way_back(&sim))) else { panic!("it believed old rules") };
+    assert!(reason.contains("kube-proxy on worker-2 has not written its rules since it was started"), "{reason}");
+    assert_eq!(values(&sim)["kubeProxyReplacement"], "true", "Cilium serves until then");
+    always_served(&sim);
+    sim.nodes_mut().node("worker-2").stuck_proxy = false;
+    assert_eq!(process(&sim, None), Ok(Ended::Done));
+    always_served(&sim);
+}
+
+#[test]
+fn a_daemon_set_that_starts_on_rules_that_were_left_is_waited_for() {
+    let sim = migrated(47);
+    let plan = replacement(&sim).unwrap();
+    // Every kube-proxy has gone and its rules are still there.
+    let half = without(&plan, &|action| matches!(action, Action::CleanKubeProxy));
+    assert_eq!(process(&sim, Some(&half)), Ok(Ended::Done));
+    sim.nodes_mut().node("worker-2").stuck_proxy = true;
+    let Ok(Ended::Paused(reason)) = process(&sim, Some(&way_back(&sim))) else { panic!("it believed old rules") };
+    assert!(reason.contains("kube-proxy on worker-2 has not written its rules since it was started"), "{reason}");
+    sim.nodes_mut().node("worker-2").stuck_proxy = false;
+    assert_eq!(process(&sim, None), Ok(Ended::Done));
     always_served(&sim);
 }
