@@ -34,7 +34,7 @@ pub use adopt::Adopted;
 pub use driver::Driver;
 pub use kube_proxy::KubeProxy;
 pub use object::{ObjectRef, Resource};
-pub use settings::{ChartRef, Settings};
+pub use settings::{ChartRef, Pace, Settings};
 pub use writes::Write;
 
 /// Version of the plan format. A newer one may be read, never run.

@@ -81,3 +81,19 @@ pub struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kube_proxy: Option<KubeProxy>,
 }
+
+/// How fast a run goes through nodes: for itself, whatever the recorded settings say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Nodes in work side by side, at most.
+    pub wave_limit: u32,
+    /// Seconds to watch between waves.
+    pub soak_seconds: u32,
+}
+
+impl Settings {
+    /// The pace of the migration: that of a later run which is told no other.
+    pub fn pace(&self) -> Pace {
+        Pace { wave_limit: self.wave_limit, soak_seconds: self.soak_seconds }
+    }
+}

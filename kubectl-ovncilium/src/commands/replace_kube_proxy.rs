@@ -8,7 +8,7 @@ use ovncilium_core::facts::Facts;
 use ovncilium_core::journal::{Header, State};
 use ovncilium_core::plan::adopt::FoundRelease;
 use ovncilium_core::plan::kube_proxy::{self, Found, NoReplacement};
-use ovncilium_core::plan::{Kind, Plan, Settings, migrate};
+use ovncilium_core::plan::{Kind, Pace, Plan, Settings, migrate};
 use ovncilium_core::report::PlanReport;
 use ovncilium_core::{ExitCode, NextStep};
 use ovncilium_engine::journal::{Loaded, Store};
@@ -104,15 +104,22 @@ impl Job<'_> {
         Ok((facts, found))
     }
 
-    /// The recorded settings, with what was asked for now.
+    /// The recorded settings, with the chart that was named now.
     fn settings(&self, charts: &dyn Charts) -> Result<Settings, Failure> {
         let mut settings = self.loaded.plan.settings.clone();
         if self.args.chart.is_some() {
             settings.chart = charts.chart()?;
         }
-        settings.wave_limit = self.args.wave_limit.unwrap_or(settings.wave_limit);
-        settings.soak_seconds = self.args.soak.unwrap_or(settings.soak_seconds);
         Ok(settings)
+    }
+
+    /// That of the migration, or as it was asked for now.
+    fn pace(&self) -> Pace {
+        let recorded = self.loaded.plan.settings.pace();
+        Pace {
+            wave_limit: self.args.wave_limit.unwrap_or(recorded.wave_limit),
+            soak_seconds: self.args.soak.unwrap_or(recorded.soak_seconds),
+        }
     }
 
     fn replace(&self) -> Result<ExitCode, Failure> {
@@ -130,7 +137,8 @@ impl Job<'_> {
         let now = release.as_ref().map(|release| &release.values);
         let objects = objects(&*charts, &settings, Kind::ReplaceKubeProxy, now)?;
         let modules = self.loaded.plan.modules.clone();
-        let plan = kube_proxy::replace::replace(&facts, settings, &found, &objects, modules, Timestamp::now())?;
+        let (pace, now) = (self.pace(), Timestamp::now());
+        let plan = kube_proxy::replace::replace(&facts, settings, &found, pace, &objects, modules, now)?;
         self.begin(&*charts, &plan)
     }
 
@@ -144,7 +152,8 @@ impl Job<'_> {
         let now = release.as_ref().map(|release| &release.values);
         let objects = objects(&*charts, &settings, Kind::RestoreKubeProxy, now)?;
         let modules = self.loaded.plan.modules.clone();
-        let plan = kube_proxy::restore::restore(&facts, &recorded, &found, &objects, modules, Timestamp::now())?;
+        let (pace, now) = (self.pace(), Timestamp::now());
+        let plan = kube_proxy::restore::restore(&facts, &recorded, &found, pace, &objects, modules, now)?;
         self.begin(&*charts, &plan)
     }
 

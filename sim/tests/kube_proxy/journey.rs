@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use ovncilium_core::plan::kube_proxy::replace;
 use ovncilium_core::plan::rollback::rollback;
-use ovncilium_core::plan::{Action, Plan, Resource, lint};
+use ovncilium_core::plan::{Action, Pace, Plan, Resource, lint};
+use ovncilium_engine::kube_proxy::look;
 use ovncilium_engine::run::Ended;
 use ovncilium_engine::world::{Cluster as _, Filter};
 use ovncilium_sim::SimCluster;
@@ -117,4 +119,27 @@ fn without_its_proofs_a_node_would_be_unserved_and_lint_says_so() {
     assert!(rules.iter().any(|rule| rule.contains("before kube-proxy is ready on every node")), "{rules:?}");
     let _ended = process(&sim, Some(&hasty));
     assert!(!sim.nodes().unserved.is_empty(), "the witness sees it");
+}
+
+#[test]
+fn the_pace_of_one_run_is_not_that_of_the_next() {
+    let sim = migrated(48);
+    let world = sim.world();
+    let of_migration = recorded(&sim).plan.settings.pace();
+    let slow = Pace { wave_limit: 1, soak_seconds: 77 };
+    let soaks = |plan: &Plan| {
+        let mut all: Vec<u32> =
+            plan.phases.iter().flat_map(|phase| &phase.stages).map(|stage| stage.soak_seconds).collect();
+        all.sort_unstable();
+        all.dedup();
+        (all, plan.nodes.iter().map(|node| node.wave).max())
+    };
+    let (found, settings) = (look(world.cluster).unwrap(), replacement(&sim).unwrap().settings);
+    let plan = replace::replace(&facts(world), settings, &found, slow, &[], vec![], world.clock.now()).unwrap();
+    assert_eq!(soaks(&plan), (vec![0, 77], Some(4)), "five nodes, one after the other");
+    assert_eq!(process(&sim, Some(&plan)), Ok(Ended::Done));
+    assert_eq!(recorded(&sim).plan.settings.pace(), of_migration);
+    let back = way_back(&sim);
+    assert_eq!(soaks(&back).0, [0]);
+    assert_ne!(soaks(&back).1, Some(4));
 }

@@ -47,13 +47,14 @@ pub fn replacement_by(sim: &SimCluster, server: Option<ApiServer>) -> Result<Pla
     let release = sim.release(&settings.release, &settings.release_namespace).unwrap().map(FoundRelease::from);
     let (facts, found) = (facts(world), look(world.cluster).unwrap());
     let settings = replace::settings(&facts, &settings, &found, release.as_ref(), server)?;
-    replace::replace(&facts, settings, &found, &[], vec![], world.clock.now())
+    let pace = settings.pace();
+    replace::replace(&facts, settings, &found, pace, &[], vec![], world.clock.now())
 }
 
 pub fn way_back(sim: &SimCluster) -> Plan {
     let world = sim.world();
-    let found = look(world.cluster).unwrap();
-    restore::restore(&facts(world), &recorded(sim).plan.settings, &found, &[], vec![], world.clock.now()).unwrap()
+    let (found, settings) = (look(world.cluster).unwrap(), recorded(sim).plan.settings);
+    restore::restore(&facts(world), &settings, &found, settings.pace(), &[], vec![], world.clock.now()).unwrap()
 }
 
 /// The example, migrated.

@@ -12,7 +12,7 @@ use crate::plan::build::{bare, cluster_stage, labels, node_stage, phase, step};
 use crate::plan::drift::{self, Standing};
 use crate::plan::migrate::named;
 use crate::plan::waves::{by_wave, waves};
-use crate::plan::{Action, Kind, ModulePin, ObjectRef, Phase, Plan, PlannedNode, ReleaseStage, Settings, writes};
+use crate::plan::{Action, Kind, ModulePin, ObjectRef, Pace, Phase, Plan, PlannedNode, ReleaseStage, Settings, writes};
 use crate::values::own;
 
 use super::found::{Distribution, Found, ProxySet, StaticPods};
@@ -114,7 +114,7 @@ fn of_distribution(distribution: Distribution, found: &Found) -> Result<KubeProx
     Ok(proxy)
 }
 
-/// The plan; `settings` are those of [`settings`].
+/// The plan; `settings` are those of [`settings`], which later runs find as they are, whatever the `pace` of this one.
 ///
 /// # Errors
 /// [`NoReplacement::Unknown`], [`NoReplacement::NodesNotReady`]: kube-proxy may leave no node whose Cilium was not asked.
@@ -122,6 +122,7 @@ pub fn replace(
     facts: &Facts,
     settings: Settings,
     found: &Found,
+    pace: Pace,
     chart_objects: &[ObjectRef],
     modules: Vec<ModulePin>,
     now: jiff::Timestamp,
@@ -131,8 +132,8 @@ pub fn replace(
     if !away.is_empty() {
         return Err(NoReplacement::NodesNotReady { nodes: away });
     }
-    let planned = waves(nodes, settings.wave_limit);
-    let phases = phases(&settings, &planned);
+    let planned = waves(nodes, pace.wave_limit);
+    let phases = phases(&settings, pace, &planned);
     let consequences = consequences(&settings, found);
     let mut plan = bare(Kind::ReplaceKubeProxy, facts, settings, modules, now);
     plan.nodes = planned;
@@ -280,12 +281,12 @@ fn own_of(values: &Value) -> Value {
     all
 }
 
-fn phases(settings: &Settings, nodes: &[PlannedNode]) -> Vec<Phase> {
+fn phases(settings: &Settings, pace: Pace, nodes: &[PlannedNode]) -> Vec<Phase> {
     let all: Vec<&PlannedNode> = nodes.iter().collect();
     let waves = by_wave(nodes);
     let in_waves = |part: &str, actions: &dyn Fn() -> Vec<Action>| {
         let stage = |(index, wave): (usize, &Vec<&PlannedNode>)| {
-            node_stage(&format!("wave {index}"), part, wave, settings.soak_seconds, actions)
+            node_stage(&format!("wave {index}"), part, wave, pace.soak_seconds, actions)
         };
         waves.iter().enumerate().map(stage).collect::<Vec<_>>()
     };

@@ -13,14 +13,15 @@ use crate::plan::build::{bare, cluster_stage, labels, node_stage, phase, step};
 use crate::plan::migrate::named;
 use crate::plan::waves::{by_wave, waves};
 use crate::plan::{
-    Action, Kind, KubeProxy, ModulePin, ObjectRef, Phase, Plan, PlannedNode, ReleaseStage, Settings, Stage, writes,
+    Action, Kind, KubeProxy, ModulePin, ObjectRef, Pace, Phase, Plan, PlannedNode, ReleaseStage, Settings, Stage,
+    writes,
 };
 
 use super::NoReplacement;
 use super::found::{Found, ProxySet};
 use super::replace::known_nodes;
 
-/// The plan. `recorded` are the settings of the replacement, `found` is what is there of kube-proxy now.
+/// The plan. `recorded` are the settings of the replacement, `found` is what is there of kube-proxy now; `pace` is of this run alone.
 ///
 /// # Errors
 /// [`NoReplacement`] when nothing was replaced, its DaemonSet is gone, nodes could not be read, or none is ready.
@@ -28,19 +29,20 @@ pub fn restore(
     facts: &Facts,
     recorded: &Settings,
     found: &Found,
+    pace: Pace,
     chart_objects: &[ObjectRef],
     modules: Vec<ModulePin>,
     now: jiff::Timestamp,
 ) -> Result<Plan, NoReplacement> {
     let settings = settings(recorded)?;
     let proxy = settings.kube_proxy.as_ref().ok_or(NoReplacement::NeverReplaced)?;
-    let planned = nodes(known_nodes(facts)?, settings.wave_limit)?;
+    let planned = nodes(known_nodes(facts)?, pace.wave_limit)?;
     let (away, present): (Vec<PlannedNode>, Vec<PlannedNode>) = planned.iter().cloned().partition(|node| node.away);
     let comes_back = match proxy.distribution {
         None => {
             let set = found.sets.iter().find(|set| set.namespace == proxy.namespace && set.name == proxy.name);
             let Some(set) = set else { return Err(NoReplacement::Nowhere) };
-            by_its_set(&settings, &planned, &present, set, found)
+            by_its_set(pace, &planned, &present, set, found)
         }
         Some(distribution) => {
             let present: Vec<&PlannedNode> = present.iter().collect();
@@ -49,7 +51,7 @@ pub fn restore(
     };
     let mut hand_back =
         vec![cluster_stage("release", vec![step("hand-back", Action::SetRelease { stage: ReleaseStage::Held })])];
-    hand_back.extend(in_waves(&settings, &present, "hand-back", &lets_go));
+    hand_back.extend(in_waves(pace, &present, "hand-back", &lets_go));
     hand_back.push(when_back(proxy, &away));
     let phases = phases(comes_back, hand_back);
     let mut plan = bare(Kind::RestoreKubeProxy, facts, settings.clone(), modules, now);
@@ -71,21 +73,15 @@ fn nodes(all: &[Node], wave_limit: u32) -> Result<Vec<PlannedNode>, NoReplacemen
     Ok(planned)
 }
 
-fn in_waves(settings: &Settings, nodes: &[PlannedNode], part: &str, actions: &dyn Fn() -> Vec<Action>) -> Vec<Stage> {
+fn in_waves(pace: Pace, nodes: &[PlannedNode], part: &str, actions: &dyn Fn() -> Vec<Action>) -> Vec<Stage> {
     let stage = |(index, wave): (usize, &Vec<&PlannedNode>)| {
-        node_stage(&format!("wave {index}"), part, wave, settings.soak_seconds, actions)
+        node_stage(&format!("wave {index}"), part, wave, pace.soak_seconds, actions)
     };
     by_wave(nodes).iter().enumerate().map(stage).collect()
 }
 
-fn by_its_set(
-    settings: &Settings,
-    all: &[PlannedNode],
-    present: &[PlannedNode],
-    set: &ProxySet,
-    found: &Found,
-) -> Vec<Stage> {
-    let mut stages = in_waves(settings, present, "return", &|| {
+fn by_its_set(pace: Pace, all: &[PlannedNode], present: &[PlannedNode], set: &ProxySet, found: &Found) -> Vec<Stage> {
+    let mut stages = in_waves(pace, present, "return", &|| {
         let mut actions = Vec::new();
         if set.limited {
             actions.push(labels(&[(KUBE_PROXY_LABEL, Some("true"))]));
