@@ -181,17 +181,28 @@ pub fn trustworthy(plan: &Plan, namespace: &str, facts: &Facts) -> Result<(), Fa
             env!("CARGO_PKG_VERSION")
         ),
         NextStep::Edit(match plan.kind {
-            Kind::Migrate => format!(
-                "go on with ovncilium {}, or go back with this one: `kubectl ovncilium rollback`",
-                plan.written_by
-            ),
+            Kind::Migrate => back_with_this("rollback", plan),
+            Kind::ReplaceKubeProxy => back_with_this("replace-kube-proxy --back", plan),
             kind => format!("go on with ovncilium {}: `kubectl ovncilium {}`", plan.written_by, kind.command()),
         }),
     ))
 }
 
+fn back_with_this(command: &str, plan: &Plan) -> String {
+    format!("go on with ovncilium {}, or go back with this one: `kubectl ovncilium {command}`", plan.written_by)
+}
+
+/// The same where another plan is made with the settings of a recorded one. Of another version's plan nothing else is taken: its order is
+/// nobody's any more.
+pub fn gives_settings(plan: &Plan, namespace: &str, facts: &Facts) -> Result<(), Failure> {
+    match is_of_this_version(plan) {
+        true => trustworthy(plan, namespace, facts),
+        false => is_of(plan, namespace, facts),
+    }
+}
+
 /// Whether a recorded plan is for this cluster and its Kube-OVN.
-pub fn is_of(plan: &Plan, namespace: &str, facts: &Facts) -> Result<(), Failure> {
+fn is_of(plan: &Plan, namespace: &str, facts: &Facts) -> Result<(), Failure> {
     let cluster = migrate::cluster_uid(facts);
     if plan.settings.namespace != namespace {
         let planned = &plan.settings.namespace;
@@ -204,7 +215,7 @@ pub fn is_of(plan: &Plan, namespace: &str, facts: &Facts) -> Result<(), Failure>
 }
 
 /// Whether a plan was made by the planner of this program.
-pub fn is_of_this_version(plan: &Plan) -> bool {
+fn is_of_this_version(plan: &Plan) -> bool {
     plan.written_by == env!("CARGO_PKG_VERSION")
 }
 
@@ -456,5 +467,21 @@ mod tests {
         assert!(next.contains("ovncilium 0.0.9") && next.contains("kubectl ovncilium rollback"), "{next}");
         let elsewhere = trustworthy(&plan, "other", &facts).unwrap_err();
         assert_eq!(elsewhere.exit, ExitCode::Refused, "another cluster's is never gone on with");
+        // The way back of each is a plan of this version.
+        plan.kind = Kind::ReplaceKubeProxy;
+        let next = trustworthy(&plan, "kube-system", &facts).unwrap_err().next.unwrap().line();
+        assert!(next.contains("kubectl ovncilium replace-kube-proxy --back"), "{next}");
+    }
+
+    #[test]
+    fn a_way_back_takes_the_settings_of_a_plan_that_another_version_has_made() {
+        let (mut plan, facts) = unreviewed();
+        let refused = gives_settings(&plan, "kube-system", &facts).unwrap_err();
+        assert!(refused.message.contains("cannot be trusted"), "it is damaged: {}", refused.message);
+        plan.written_by = "0.0.9".into();
+        assert!(gives_settings(&plan, "kube-system", &facts).is_ok());
+        assert_eq!(gives_settings(&plan, "other", &facts).unwrap_err().exit, ExitCode::Refused);
+        plan.cluster = "another".into();
+        assert_eq!(gives_settings(&plan, "kube-system", &facts).unwrap_err().exit, ExitCode::Refused);
     }
 }

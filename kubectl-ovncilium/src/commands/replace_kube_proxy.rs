@@ -18,7 +18,7 @@ use ovncilium_engine::world::World;
 use ovncilium_engine::{Charts, kube_proxy as looked};
 use serde_json::Value;
 
-use super::migrate::{CHART, POLICIES, ask, finish, travelled_chart, trustworthy};
+use super::migrate::{CHART, POLICIES, ask, finish, gives_settings, travelled_chart, trustworthy};
 use crate::cli::{Chart, Connection, ReplaceKubeProxy};
 use crate::failure::Failure;
 use crate::input::{chart, connection as connect, facts, policies};
@@ -38,22 +38,40 @@ pub fn run(args: &ReplaceKubeProxy, connection: &Connection) -> Result<ExitCode,
             NextStep::Command("kubectl ovncilium migrate --chart CHART".to_owned()),
         ));
     };
-    trustworthy(&loaded.plan, &namespace, &facts)?;
+    let away = kube_proxy::restore::away_since(&loaded.plan, &loaded.journal, &facts);
+    let way = way(args.back, loaded.journal.header.kind, loaded.journal.header.state, &away)?;
+    match way {
+        Way::GoOn => trustworthy(&loaded.plan, &namespace, &facts)?,
+        Way::Replace | Way::BringBack => gives_settings(&loaded.plan, &namespace, &facts)?,
+    }
     let job = Job { args, access: &access, cluster: &cluster, store, loaded: &loaded };
-    let (kind, unfinished) = (loaded.journal.header.kind, loaded.journal.header.state != State::Done);
-    let wanted = if args.back { Kind::RestoreKubeProxy } else { Kind::ReplaceKubeProxy };
-    match (wanted, kind, unfinished) {
-        (wanted, kind, true) if wanted == kind => {
-            let away = kube_proxy::restore::away_since(&loaded.plan, &loaded.journal, &facts);
-            if kind == Kind::RestoreKubeProxy && !away.is_empty() {
-                ui::say(&format!("not ready since the plan was made: {}; a new one has them last", away.join(", ")));
-                return job.bring_back();
-            }
-            job.go_on()
+    match way {
+        Way::GoOn => job.go_on(),
+        Way::Replace => job.replace(),
+        Way::BringBack => job.bring_back(),
+    }
+}
+
+/// What is done about the run that is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    GoOn,
+    Replace,
+    BringBack,
+}
+
+/// By what is wanted and what is recorded; `away` are nodes that an unfinished way back does not know as such.
+fn way(back: bool, kind: Kind, state: State, away: &[String]) -> Result<Way, Failure> {
+    let unfinished = state != State::Done;
+    match (back, kind) {
+        (true, Kind::RestoreKubeProxy) if unfinished && !away.is_empty() => {
+            ui::say(&format!("not ready since the plan was made: {}; a new one has them last", away.join(", ")));
+            Ok(Way::BringBack)
         }
-        (Kind::RestoreKubeProxy, Kind::ReplaceKubeProxy, _) => job.bring_back(),
-        (Kind::ReplaceKubeProxy, _, false) if kind != Kind::Rollback => job.replace(),
-        (Kind::RestoreKubeProxy, _, false) => Err(NoReplacement::NeverReplaced.into()),
+        (true, Kind::RestoreKubeProxy) | (false, Kind::ReplaceKubeProxy) if unfinished => Ok(Way::GoOn),
+        (true, Kind::ReplaceKubeProxy) => Ok(Way::BringBack),
+        (false, kind) if !unfinished && kind != Kind::Rollback => Ok(Way::Replace),
+        (true, _) if !unfinished => Err(NoReplacement::NeverReplaced.into()),
         _ => Err(Failure::new(
             ExitCode::Paused,
             format!("a {} is recorded and not finished", kind.noun()),
@@ -256,4 +274,34 @@ fn objects(
 ) -> Result<Vec<ovncilium_core::plan::ObjectRef>, Failure> {
     let own = own_values(charts, settings, kind).map_err(|error| Failure::of(ExitCode::Refused, &error, None))?;
     chart::objects(charts, settings, &own, now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_of_the_same_way_goes_on_and_a_way_back_begins_at_any_point_of_a_replacement() {
+        use Kind::{Migrate, ReplaceKubeProxy, RestoreKubeProxy, Rollback};
+        use State::{Done, Paused, Running};
+        let chosen = |back, kind, state| way(back, kind, state, &[]).map_err(|failure| failure.exit);
+        for state in [Running, Paused] {
+            assert_eq!(chosen(false, ReplaceKubeProxy, state), Ok(Way::GoOn));
+            assert_eq!(chosen(true, RestoreKubeProxy, state), Ok(Way::GoOn));
+            assert_eq!(chosen(true, ReplaceKubeProxy, state), Ok(Way::BringBack));
+            for (back, kind) in [(false, RestoreKubeProxy), (false, Migrate), (true, Migrate), (true, Rollback)] {
+                assert_eq!(chosen(back, kind, state), Err(ExitCode::Paused), "{back} {kind:?}");
+            }
+        }
+        for kind in [Migrate, ReplaceKubeProxy, RestoreKubeProxy] {
+            assert_eq!(chosen(false, kind, Done), Ok(Way::Replace));
+        }
+        assert_eq!(chosen(true, ReplaceKubeProxy, Done), Ok(Way::BringBack));
+        for kind in [Migrate, RestoreKubeProxy, Rollback] {
+            assert_eq!(chosen(true, kind, Done), Err(ExitCode::Usage), "{kind:?}");
+        }
+        let away = ["worker-1".to_owned()];
+        assert_eq!(way(true, RestoreKubeProxy, Paused, &away).ok(), Some(Way::BringBack));
+        assert_eq!(way(false, ReplaceKubeProxy, Paused, &away).ok(), Some(Way::GoOn), "the way there waits");
+    }
 }

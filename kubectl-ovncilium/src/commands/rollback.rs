@@ -17,7 +17,7 @@ use ovncilium_engine::world::World;
 use ovncilium_engine::{Charts, kube_ovn_release};
 use serde_json::Value;
 
-use super::migrate::{CHART, ask, finish, is_of, is_of_this_version, travelled_chart, trustworthy};
+use super::migrate::{CHART, ask, finish, gives_settings, travelled_chart, trustworthy};
 use crate::cli::{Chart, Connection, Rollback};
 use crate::failure::Failure;
 use crate::input::{chart, connection as connect, facts};
@@ -38,12 +38,8 @@ pub fn run(args: &Rollback, connection: &Connection) -> Result<ExitCode, Failure
     };
     must_have_kube_proxy(&loaded)?;
     match loaded.plan.kind {
-        // Of another version's migration only the settings are taken: its order is nobody's any more. The same of a finished way back
-        // of kube-proxy.
-        Kind::Migrate | Kind::RestoreKubeProxy if !is_of_this_version(&loaded.plan) => {
-            is_of(&loaded.plan, &namespace, &facts)?;
-        }
-        _ => trustworthy(&loaded.plan, &namespace, &facts)?,
+        Kind::Rollback => trustworthy(&loaded.plan, &namespace, &facts)?,
+        _ => gives_settings(&loaded.plan, &namespace, &facts)?,
     }
     let store = Store::new(&cluster, &namespace);
     let header = loaded.journal.header.clone();
