@@ -4,6 +4,7 @@
 //! DaemonSet stays, also what somebody changes meanwhile.
 
 use ovncilium_core::plan::action::KUBE_PROXY_LABEL;
+use ovncilium_core::plan::kube_proxy::MADE_AGAIN;
 use ovncilium_core::plan::{ObjectRef, Resource};
 use serde_json::{Value, json};
 
@@ -21,7 +22,7 @@ impl Work for LimitKubeProxy {
     fn look(&self, cx: &Cx<'_>) -> Result<Look, StepError> {
         let object = object(cx)?;
         let Some(set) = cx.world.cluster.get(&object)? else {
-            return Ok(Look::Blocked(format!("{object} is gone")));
+            return Ok(Look::Blocked(format!("{object} is gone: {MADE_AGAIN}")));
         };
         let is_limited = set.pointer(SELECTOR).is_some_and(|selector| selector.get(KUBE_PROXY_LABEL).is_some());
         let number = |pointer: &str| set.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);

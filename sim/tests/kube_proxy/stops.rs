@@ -5,6 +5,7 @@ use std::time::Duration;
 use ovncilium_core::plan::{Plan, Resource};
 use ovncilium_engine::run::{Claim, Ended};
 use ovncilium_engine::world::Cluster as _;
+use ovncilium_sim::SimCluster;
 use serde_json::{Value, json};
 
 use super::support::*;
@@ -35,6 +36,13 @@ fn a_node_that_joined_meanwhile_is_not_left_without_either() {
     assert!(reason.contains("nodes that this plan does not know: worker-9"), "{reason}");
 }
 
+/// kube-proxy's configuration with this mode, and without a kubeconfig.
+fn set_mode(sim: &SimCluster, mode: &str) {
+    let map = Resource::CONFIG_MAPS.named("kube-system", "kube-proxy");
+    let text = format!("kind: KubeProxyConfiguration\nmode: {mode}\n");
+    sim.person().json_patch(&map, &json!([{ "op": "replace", "path": "/data/config.conf", "value": text }])).unwrap();
+}
+
 #[test]
 fn what_cannot_be_replaced_is_refused_by_its_reason() {
     let set = Resource::DAEMON_SETS.named("kube-system", "kube-proxy");
@@ -49,11 +57,7 @@ fn what_cannot_be_replaced_is_refused_by_its_reason() {
     assert!(owned.contains("belongs to Helm release x/kp"), "{owned}");
     let mode = |mode: &str| {
         let sim = migrated(39);
-        let map = Resource::CONFIG_MAPS.named("kube-system", "kube-proxy");
-        let text = format!("kind: KubeProxyConfiguration\nmode: {mode}\n");
-        sim.person()
-            .json_patch(&map, &json!([{ "op": "replace", "path": "/data/config.conf", "value": text }]))
-            .unwrap();
+        set_mode(&sim, mode);
         refusal(&sim)
     };
     assert!(mode("ipvs").contains("works in mode ipvs"));
@@ -107,4 +111,38 @@ fn a_run_that_somebody_else_has_begun_meanwhile_is_not_gone_on_with() {
     assert_eq!(go_on(&second), Ok(Ended::Done));
     let error = go_on(&first).unwrap_err();
     assert!(error.starts_with("Overtaken"), "finished or not: {error}");
+}
+
+#[test]
+fn what_cannot_come_back_is_refused_and_comes_back_when_it_is_mended() {
+    let sim = migrated(49);
+    assert_eq!(process(&sim, Some(&replacement(&sim).unwrap())), Ok(Ended::Done));
+    set_mode(&sim, "ipvs");
+    let refused = try_back(&sim).unwrap_err();
+    assert!(refused.to_string().contains("daemonset kube-system/kube-proxy is set to mode ipvs now"), "{refused}");
+    assert!(refused.next_step().line().contains("mode: iptables"), "{}", refused.next_step().line());
+    set_mode(&sim, "iptables");
+    let plan = way_back(&sim);
+    let set = Resource::DAEMON_SETS.named("kube-system", "kube-proxy");
+    let applied = sim.person().get(&set).unwrap().unwrap();
+    sim.person().delete(&set, None).unwrap();
+    sim.pass_time(Duration::from_secs(30));
+    // It goes after the plan was made, and before it.
+    let Ok(Ended::Paused(reason)) = process(&sim, Some(&plan)) else { panic!("nothing comes back") };
+    assert!(reason.contains("kube-proxy is gone: apply its manifest again"), "{reason}");
+    let refused = try_back(&sim).unwrap_err();
+    assert!(refused.to_string().contains("daemonset kube-system/kube-proxy is gone"), "{refused}");
+    assert!(refused.next_step().line().contains("apply its manifest again"), "{}", refused.next_step().line());
+    assert_eq!(values(&sim)["kubeProxyReplacement"], "true", "Cilium serves");
+    // As kubeadm makes it: without what has limited it.
+    let mut again = applied;
+    again["metadata"] = json!({ "namespace": "kube-system", "name": "kube-proxy" });
+    again.as_object_mut().unwrap().remove("status");
+    let selector = again["spec"]["template"]["spec"]["nodeSelector"].as_object_mut().unwrap();
+    selector.remove("ovncilium.io/kube-proxy").unwrap();
+    sim.person().create(&Resource::DAEMON_SETS, &again).unwrap();
+    sim.pass_time(Duration::from_secs(60));
+    assert_eq!(process(&sim, Some(&way_back(&sim))), Ok(Ended::Done));
+    assert_eq!(proxies(&sim), 5);
+    always_served(&sim);
 }

@@ -52,9 +52,13 @@ pub fn replacement_by(sim: &SimCluster, server: Option<ApiServer>) -> Result<Pla
 }
 
 pub fn way_back(sim: &SimCluster) -> Plan {
+    try_back(sim).unwrap()
+}
+
+pub fn try_back(sim: &SimCluster) -> Result<Plan, NoReplacement> {
     let world = sim.world();
     let (found, settings) = (look(world.cluster).unwrap(), recorded(sim).plan.settings);
-    restore::restore(&facts(world), &settings, &found, settings.pace(), &[], vec![], world.clock.now()).unwrap()
+    restore::restore(&facts(world), &settings, &found, settings.pace(), &[], vec![], world.clock.now())
 }
 
 /// The example, migrated.

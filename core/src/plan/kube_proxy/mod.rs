@@ -15,6 +15,10 @@ use serde_json::Value;
 pub use found::{Distribution, Found, ProxySet};
 pub use refusal::NoReplacement;
 
+/// What brings a DaemonSet of kube-proxy back that somebody has deleted.
+pub const MADE_AGAIN: &str =
+    "apply its manifest again (docs/runbook.md, \"Replacing kube-proxy\"); Cilium goes on serving meanwhile";
+
 /// kube-proxy as its replacement has found it, and whether the release's values replace it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

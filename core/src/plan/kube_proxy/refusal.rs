@@ -2,6 +2,8 @@
 
 use crate::outcome::{ExitCode, NextStep};
 
+use super::MADE_AGAIN;
+
 /// Why there is no plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoReplacement {
@@ -48,6 +50,20 @@ pub enum NoReplacement {
         /// The DaemonSet.
         object: String,
         /// The mode, or that it is not known.
+        mode: String,
+    },
+    /// What is to come back was deleted.
+    #[error("no plan: {object} is gone, and nothing else would serve Services in Cilium's place; nothing was changed")]
+    Gone {
+        /// The DaemonSet.
+        object: String,
+    },
+    /// It would come back in a mode in which it has no rules that can be looked at.
+    #[error("no plan: {object} is set to mode {mode} now, and only rules of iptables are proven; nothing was changed")]
+    OtherMode {
+        /// The DaemonSet.
+        object: String,
+        /// The mode.
         mode: String,
     },
     /// It does not serve every node now.
@@ -163,6 +179,11 @@ impl NoReplacement {
                     .to_owned(),
             ),
             Self::Mode { .. } => edit("set `mode: iptables` in its configuration, restart it, then run this again".to_owned()),
+            Self::Gone { .. } => edit(format!("{MADE_AGAIN}; then run this again")),
+            Self::OtherMode { .. } => edit(
+                "set `mode: iptables` in its configuration, restart its pods where it has some, then run this again; the other mode when it has ended"
+                    .to_owned(),
+            ),
             Self::NotReady { object, .. } => {
                 let words = object.split_once(' ').and_then(|(kind, name)| Some((kind, name.split_once('/')?)));
                 NextStep::Command(match words {

@@ -24,7 +24,7 @@ use super::replace::known_nodes;
 /// The plan. `recorded` are the settings of the replacement, `found` is what is there of kube-proxy now; `pace` is of this run alone.
 ///
 /// # Errors
-/// [`NoReplacement`] when nothing was replaced, its DaemonSet is gone, nodes could not be read, or none is ready.
+/// [`NoReplacement`] when nothing was replaced, its DaemonSet is gone or in another mode, nodes could not be read, or none is ready.
 pub fn restore(
     facts: &Facts,
     recorded: &Settings,
@@ -38,10 +38,14 @@ pub fn restore(
     let proxy = settings.kube_proxy.as_ref().ok_or(NoReplacement::NeverReplaced)?;
     let planned = nodes(known_nodes(facts)?, pace.wave_limit)?;
     let (away, present): (Vec<PlannedNode>, Vec<PlannedNode>) = planned.iter().cloned().partition(|node| node.away);
+    let set = found.sets.iter().find(|set| set.namespace == proxy.namespace && set.name == proxy.name);
+    // A mode that is not known is told by the rules.
+    if let Some(set) = set.filter(|set| !matches!(set.mode.as_str(), "iptables" | "")) {
+        return Err(NoReplacement::OtherMode { object: set.object(), mode: set.mode.clone() });
+    }
     let comes_back = match proxy.distribution {
         None => {
-            let set = found.sets.iter().find(|set| set.namespace == proxy.namespace && set.name == proxy.name);
-            let Some(set) = set else { return Err(NoReplacement::Nowhere) };
+            let Some(set) = set else { return Err(NoReplacement::Gone { object: proxy.told() }) };
             by_its_set(pace, &planned, &present, set, found)
         }
         Some(distribution) => {
