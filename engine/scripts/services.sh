@@ -1,5 +1,5 @@
-# Tells which of the Services in TARGETS_0, TARGETS_1, … (`ADDRESS:PORT/tcp` or `ADDRESS:PORT/dns`, separated by commas) do not answer from
-# where this runs. Each is asked up to three times: one packet may be lost.
+# Tells which of the Services in TARGETS_0, TARGETS_1, … (`ADDRESS:PORT/KIND`, separated by commas) do not answer from where this runs: `tcp`
+# takes a connection, `dns` answers, `health` says 200 as to a load balancer. Each is asked up to three times: one packet may be lost.
 set -eu
 out=${OUT:-/dev/termination-log}
 ask='
@@ -12,6 +12,11 @@ ask='
   for try in 1 2 3; do
     if [ "$kind" = tcp ]; then
       timeout 3 bash -c "exec 3<>/dev/tcp/$host/$port" 2>/dev/null && exit 0
+    elif [ "$kind" = health ]; then
+      answer=$(timeout 3 bash -c "exec 3<>/dev/tcp/$host/$port
+        printf \"GET /healthz HTTP/1.0\\r\\n\\r\\n\" >&3
+        head -n 1 <&3" 2>/dev/null) || :
+      case $answer in HTTP/1.?" 200"*) exit 0 ;; esac
     else
       # Any answer of a DNS server will do. No byte of the question is a line break, at which bash would cut the datagram.
       answer=$(timeout 3 bash -c "exec 3<>/dev/udp/$host/$port

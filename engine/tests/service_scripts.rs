@@ -76,6 +76,29 @@ fn services_that_do_not_answer_are_told() {
     assert_eq!(run(Task::PodServices, &programs(&[]), &[]), (0, "asked 0\n".to_owned()));
 }
 
+#[test]
+fn a_node_that_tells_load_balancers_to_go_elsewhere_does_not_answer() {
+    let says = |status: &'static str| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let mut client = client.unwrap();
+                assert_eq!(head(&mut client), "GET /healthz HTTP/1.0\r\n\r\n");
+                client.write_all(format!("HTTP/1.0 {status}\r\n\r\n{{}}").as_bytes()).unwrap();
+            }
+        });
+        place
+    };
+    let (well, empty) = (says("200 OK"), says("503 Service Unavailable"));
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let targets = format!("{well}/health,{empty}/health,{closed}/health");
+    let (code, text) = run(Task::Services, &programs(&[]), &[("TARGETS_0", targets.as_str())]);
+    let mut silent = [format!("silent {empty}/health\n"), format!("silent {closed}/health\n")];
+    silent.sort();
+    assert_eq!((code, text), (0, format!("asked 3\n{}", silent.concat())));
+}
+
 fn agent(mode: &str, services: &str) -> TempDir {
     let script = format!("case $1 in status) printf '{mode}' ;; *) cat <<'END'\n{services}\nEND\n;; esac");
     programs(&[("cilium-dbg", script.as_str())])

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use ovncilium_core::plan::Resource;
+use serde_json::Value;
 
 use super::{Actor, Pass};
 use crate::objects;
@@ -17,7 +18,7 @@ impl Actor for KubeProxies {
         let running: BTreeSet<&str> = view
             .all(&Resource::PODS)
             .iter()
-            .filter(|pod| objects::label(pod, "k8s-app") == Some("kube-proxy") && objects::ready(pod))
+            .filter(|pod| is_one(pod) && objects::ready(pod))
             .map(|pod| objects::node_of(pod))
             .collect();
         for node in view.all(&Resource::NODES) {
@@ -30,4 +31,9 @@ impl Actor for KubeProxies {
             here.proxy_rules |= here.kube_proxy && !here.stuck_proxy;
         }
     }
+}
+
+/// As kubeadm labels them, or RKE2.
+fn is_one(pod: &Value) -> bool {
+    ["k8s-app", "component"].iter().any(|key| objects::label(pod, key) == Some("kube-proxy"))
 }

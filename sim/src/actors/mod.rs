@@ -31,7 +31,7 @@ use crate::jitter::Jitter;
 use crate::objects;
 use crate::store::ActorCluster;
 
-pub use pretend_node::{AgentProcess, Ovn, PretendNode, PretendNodes, Sandbox};
+pub use pretend_node::{AgentProcess, Cleanup, Ovn, PretendNode, PretendNodes, Sandbox};
 pub use view::View;
 
 /// One round of all actors.

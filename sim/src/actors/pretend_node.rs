@@ -65,6 +65,18 @@ pub struct Sandbox {
     pub enforced: bool,
 }
 
+/// What comes of a cleanup of kube-proxy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Cleanup {
+    /// Its rules are gone, those of others as they were.
+    #[default]
+    Works,
+    /// The program fails with these words, and its rules stay.
+    Fails(String),
+    /// Its rules are gone, and this of others has changed, as `unproxy.sh` tells it.
+    Changes(String),
+}
+
 /// One node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PretendNode {
@@ -90,6 +102,8 @@ pub struct PretendNode {
     pub replaces: bool,
     /// Somebody has served Services on it at some time.
     pub was_served: bool,
+    /// What comes of kube-proxy's cleanup on it.
+    pub cleanup: Cleanup,
     /// Services of IPVS that are not kube-proxy's.
     pub ipvs: usize,
     /// What Cilium would drop here if it enforced, as `observe.sh` tells it, reserved identities first.

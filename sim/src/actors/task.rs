@@ -8,7 +8,7 @@ use ovncilium_core::facts::conflists::is_loaded;
 use ovncilium_core::plan::{Resource, action::TASK_LABEL};
 use serde_json::Value;
 
-use super::{Pass, PretendNode};
+use super::{Cleanup, Pass, PretendNode};
 use crate::{base64, objects};
 
 /// Bytes a termination message may have; the probe cuts its answer there.
@@ -67,10 +67,7 @@ pub fn run(pass: &mut Pass<'_>, node: &str, pod: &Value) -> Outcome {
         }
         Some("replacement") => replacement(pass.nodes.node(node), pod),
         Some("proxy") => proxy(pass.nodes.node(node), pod),
-        Some("unproxy") => {
-            pass.nodes.node(node).proxy_rules = false;
-            Outcome::succeeded("left 0\n".to_owned())
-        }
+        Some("unproxy") => unproxy(pass.nodes.node(node)),
         Some("rules") => {
             pass.nodes.node(node).cilium_rules = false;
             Outcome::succeeded("cleaned\n".to_owned())
@@ -191,6 +188,17 @@ fn proxy(node: &PretendNode, pod: &Value) -> Outcome {
         let _ = writeln!(answer, "lacking {frontend}");
     }
     Outcome::succeeded(answer)
+}
+
+/// kube-proxy's cleanup, and what `unproxy.sh` tells after it.
+fn unproxy(node: &mut PretendNode) -> Outcome {
+    let told = match &node.cleanup {
+        Cleanup::Fails(words) => return Outcome::failed(words),
+        Cleanup::Works => "left 0\n".to_owned(),
+        Cleanup::Changes(what) => format!("left 0\nchanged {what}\n"),
+    };
+    node.proxy_rules = false;
+    Outcome::succeeded(told)
 }
 
 /// `observe.sh`: what the agent's Hubble remembers, which is gone with the agent.

@@ -20,13 +20,18 @@ fn told_by_kubelets(sim: &SimCluster, field: &str, value: &str) {
 
 /// As k3s notes its command line, whose servers are the control planes.
 fn note_of_k3s(sim: &SimCluster, disabled: bool) {
+    note(sim, "k3s", disabled);
+}
+
+/// The same of RKE2.
+fn note(sim: &SimCluster, of: &str, disabled: bool) {
+    let path = format!("/metadata/annotations/{of}.io~1node-args");
     for name in node_names(sim) {
         let words = match name.starts_with("control") {
             true => json!(["server", "--disable-kube-proxy", disabled.to_string()]),
             false => json!(["agent"]),
         };
-        let note =
-            json!([{ "op": "add", "path": "/metadata/annotations/k3s.io~1node-args", "value": words.to_string() }]);
+        let note = json!([{ "op": "add", "path": path, "value": words.to_string() }]);
         sim.person().json_patch(&Resource::NODES.named("", &name), &note).unwrap();
     }
 }
@@ -154,5 +159,81 @@ fn a_daemon_set_that_starts_on_rules_that_were_left_is_waited_for() {
     assert!(reason.contains("kube-proxy on worker-2 has not written its rules since it was started"), "{reason}");
     sim.nodes_mut().node("worker-2").stuck_proxy = false;
     assert_eq!(process(&sim, None), Ok(Ended::Done));
+    always_served(&sim);
+}
+
+/// What RKE2 writes into the directory of a kubelet, as that shows it to the API server.
+fn static_pods(sim: &SimCluster, on: bool) {
+    for name in node_names(sim) {
+        let pod = format!("kube-proxy-{name}");
+        if !on {
+            sim.person().delete(&Resource::PODS.named("kube-system", &pod), None).unwrap();
+            continue;
+        }
+        let node = sim.person().get(&Resource::NODES.named("", &name)).unwrap().unwrap();
+        let owner = json!({
+            "apiVersion": "v1", "kind": "Node", "name": name, "uid": node["metadata"]["uid"], "controller": true,
+        });
+        let mirror = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {
+                "namespace": "kube-system", "name": pod, "labels": { "component": "kube-proxy", "tier": "control-plane" },
+                "ownerReferences": [owner],
+            },
+            "spec": {
+                "nodeName": name, "hostNetwork": true,
+                "containers": [{
+                    "name": "kube-proxy", "image": "rancher/hardened-kubernetes:v1.34.4-rke2r1", "command": ["kube-proxy"],
+                }],
+            },
+        });
+        sim.person().create(&Resource::PODS, &mirror).unwrap();
+    }
+    sim.pass_time(Duration::from_secs(30));
+}
+
+#[test]
+fn rke2_takes_its_static_pods_away_itself_and_their_rules_are_cleaned_by_their_image() {
+    let sim = migrated_after(58, |sim| {
+        told_by_kubelets(sim, "kubeletVersion", "v1.34.4+rke2r1");
+        note(sim, "rke2", false);
+        static_pods(sim, true);
+        sim.person().delete(&Resource::DAEMON_SETS.named("kube-system", "kube-proxy"), None).unwrap();
+        sim.pass_time(Duration::from_secs(30));
+    });
+    let values_before = values(&sim);
+    let plan = replacement_by(&sim, server()).unwrap();
+    assert_eq!(lint::lint(&plan), vec![]);
+    let Ok(Ended::Paused(reason)) = process(&sim, Some(&plan)) else { panic!("nobody has turned the switch") };
+    assert!(
+        reason.contains("disable-kube-proxy: true") && reason.contains("/etc/rancher/rke2/config.yaml"),
+        "{reason}"
+    );
+    // The servers say so, and their kubelets still have the pods.
+    note(&sim, "rke2", true);
+    let Ok(Ended::Paused(reason)) = process(&sim, None) else { panic!("the pods are there") };
+    assert!(reason.contains("kube-system/kube-proxy-"), "{reason}");
+    assert!(sim.nodes().iter().all(|(_, node)| node.proxy_rules), "nothing is cleaned beside a kube-proxy");
+    static_pods(&sim, false);
+    assert_eq!(process(&sim, None), Ok(Ended::Done));
+    assert!(sim.nodes().iter().all(|(_, node)| node.replaces && !node.proxy_rules && !node.kube_proxy));
+    let images = sim.store().log().into_iter().filter(|write| write.object.name.starts_with("ovncilium-unproxy-"));
+    let images: Vec<String> = images
+        .filter(|write| write.verb == "create")
+        .map(|write| write.request["spec"]["initContainers"][1]["image"].to_string())
+        .collect();
+    assert_eq!(images, vec![r#""rancher/hardened-kubernetes:v1.34.4-rke2r1""#; 5]);
+    always_served(&sim);
+
+    let back = way_back(&sim);
+    assert_eq!(lint::lint(&back), vec![]);
+    let Ok(Ended::Paused(reason)) = process(&sim, Some(&back)) else { panic!("nobody has turned it back") };
+    assert!(reason.contains("disable-kube-proxy: false"), "{reason}");
+    assert_eq!(values(&sim)["kubeProxyReplacement"], "true", "Cilium serves until then");
+    note(&sim, "rke2", false);
+    static_pods(&sim, true);
+    assert_eq!(process(&sim, None), Ok(Ended::Done));
+    assert_eq!(values(&sim), values_before);
+    assert!(sim.nodes().iter().all(|(_, node)| !node.replaces && node.proxy_rules));
     always_served(&sim);
 }

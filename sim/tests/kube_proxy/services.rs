@@ -1,11 +1,11 @@
 //! Services that answer or do not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ovncilium_core::plan::{Action, Resource};
 use ovncilium_engine::events::Event;
 use ovncilium_engine::run::{Claim, Ended, claim};
-use ovncilium_engine::world::Cluster as _;
+use ovncilium_engine::world::{Cluster as _, Filter};
 use ovncilium_sim::SimCluster;
 use serde_json::json;
 
@@ -104,4 +104,29 @@ fn what_is_new_and_has_answered_is_held_to_it() {
     sim.nodes_mut().dead.clear();
     assert_eq!(process(&sim, None), Ok(Ended::Done));
     always_served(&sim);
+}
+
+#[test]
+fn a_node_is_asked_what_load_balancers_ask_it_where_it_has_a_pod_of_the_service() {
+    let sim = migrated(57);
+    let mut service = sim.person().get(&Resource::SERVICES.named("shop", "web")).unwrap().unwrap();
+    service["metadata"] = json!({ "namespace": "shop", "name": "front" });
+    service["spec"]["clusterIP"] = json!("10.96.7.3");
+    service["spec"]["clusterIPs"] = json!(["10.96.7.3"]);
+    service["spec"]["type"] = json!("LoadBalancer");
+    service["spec"]["externalTrafficPolicy"] = json!("Local");
+    service["spec"]["healthCheckNodePort"] = json!(31999);
+    sim.person().create(&Resource::SERVICES, &service).unwrap();
+    let filter = Filter::in_namespace("shop").labelled("app=web");
+    let pods = sim.person().list(&Resource::PODS, &filter).unwrap();
+    let with_pod: BTreeSet<&str> = pods.iter().map(|pod| pod["spec"]["nodeName"].as_str().unwrap()).collect();
+    assert!((1..5).contains(&with_pod.len()), "{with_pod:?}");
+    assert_eq!(process(&sim, Some(&replacement(&sim).unwrap())), Ok(Ended::Done));
+    let log = sim.store().log();
+    let asked: BTreeSet<&str> = log
+        .iter()
+        .filter(|write| write.verb == "create" && write.request.to_string().contains(":31999/health"))
+        .map(|write| write.request["spec"]["nodeName"].as_str().unwrap())
+        .collect();
+    assert_eq!(asked, with_pod);
 }

@@ -6,6 +6,7 @@ use ovncilium_core::plan::{Plan, Resource};
 use ovncilium_engine::run::{Claim, Ended};
 use ovncilium_engine::world::Cluster as _;
 use ovncilium_sim::SimCluster;
+use ovncilium_sim::actors::Cleanup;
 use serde_json::{Value, json};
 
 use super::support::*;
@@ -144,5 +145,39 @@ fn what_cannot_come_back_is_refused_and_comes_back_when_it_is_mended() {
     sim.pass_time(Duration::from_secs(60));
     assert_eq!(process(&sim, Some(&way_back(&sim))), Ok(Ended::Done));
     assert_eq!(proxies(&sim), 5);
+    always_served(&sim);
+}
+
+#[test]
+fn rules_of_others_that_change_in_a_cleanup_stop_it_there() {
+    let sim = migrated(55);
+    let rule = "gone iptables-nft *nat -A OVN-PREROUTING -j MARK --set-xmark 0x4000/0x4000";
+    sim.nodes_mut().node("worker-2").cleanup = Cleanup::Changes(rule.to_owned());
+    // What kube-ovn-cni puts back in another order is none of them.
+    sim.nodes_mut().node("worker-1").cleanup = Cleanup::Changes("order of rules".to_owned());
+    let Ok(Ended::Paused(reason)) = process(&sim, Some(&replacement(&sim).unwrap())) else { panic!("it went on") };
+    assert!(reason.contains("on worker-2 rules of others have changed") && reason.contains(rule), "{reason}");
+    let touched = |sim: &SimCluster| sim.nodes().iter().filter(|(_, node)| !node.proxy_rules).count();
+    assert!((1..5).contains(&touched(&sim)), "the waves behind it were not begun");
+    always_served(&sim);
+    // A person has looked, and goes on.
+    sim.nodes_mut().node("worker-2").cleanup = Cleanup::Works;
+    assert_eq!(process(&sim, None), Ok(Ended::Done));
+    assert_eq!(touched(&sim), 5);
+    always_served(&sim);
+}
+
+#[test]
+fn a_cleanup_that_fails_stops_it_with_its_words_and_the_way_back_is_open() {
+    let sim = migrated(56);
+    let before = state(&sim);
+    let words = "encountered an error while tearing down rules";
+    sim.nodes_mut().node("worker-2").cleanup = Cleanup::Fails(words.to_owned());
+    let Ok(Ended::Paused(reason)) = process(&sim, Some(&replacement(&sim).unwrap())) else { panic!("it went on") };
+    assert!(reason.contains("clean-kube-proxy/worker-2") && reason.contains(words), "{reason}");
+    assert!(sim.nodes().get("worker-2").unwrap().proxy_rules, "nothing has taken them away");
+    assert_eq!(process(&sim, Some(&way_back(&sim))), Ok(Ended::Done));
+    sim.pass_time(Duration::from_secs(60));
+    same(&before, &sim, "brought back");
     always_served(&sim);
 }

@@ -20,7 +20,8 @@ const OTHER_PROXY: &str = "service.kubernetes.io/service-proxy-name";
 const API: &str = "default/kubernetes";
 
 /// What is asked from a node or from a pod on it, `ADDRESS:PORT/tcp` or `/dns`: Services with a pod that is ready. The API server's
-/// comes first. A pod does not ask where a policy decides who is let in: kube-proxy gives its question the address of a node, Cilium leaves
+/// comes first. Where load balancers ask a node whether it has pods of a Service (`healthCheckNodePort`), and it has, it is asked the same
+/// (`/health`). A pod does not ask where a policy decides who is let in: kube-proxy gives its question the address of a node, Cilium leaves
 /// it its own, so that another answer says nothing of who serves.
 ///
 /// # Errors
@@ -29,11 +30,16 @@ pub(in crate::steps) fn asked(cx: &Cx<'_>, by: Task) -> Result<Vec<String>, Step
     let cluster = cx.world.cluster;
     let pods = cluster.list(&Resource::PODS, &Filter::all())?;
     let isolation = if by == Task::PodServices { Isolation::read(cluster)? } else { Isolation::default() };
-    let node = cluster.get(&Resource::NODES.named("", cx.node_name()?))?.unwrap_or_default();
+    let name = cx.node_name()?;
+    let node = cluster.get(&Resource::NODES.named("", name))?.unwrap_or_default();
     let node = address(&node);
     let (mut first, mut all) = (Vec::new(), BTreeSet::new());
     let is_open = |service: &&Value| !behind(service, &pods).any(|pod| isolation.covers(pod));
     for service in served(cx)?.iter().filter(|service| answers(service, &pods)).filter(is_open) {
+        let health = number(service, "/spec/healthCheckNodePort");
+        if health > 0 && by == Task::Services && behind(service, &pods).any(|pod| is_ready(pod) && is_on(pod, name)) {
+            all.insert(format!("{node}:{health}/health"));
+        }
         for port in ports(service) {
             let kind = match (text(port, "/protocol"), number(port, "/port")) {
                 ("UDP", 53) => "dns",
@@ -113,7 +119,15 @@ fn served(cx: &Cx<'_>) -> Result<Vec<Value>, StepError> {
 
 /// Whether somebody is behind it: the API server, or a pod that is ready.
 fn answers(service: &Value, pods: &[Value]) -> bool {
-    key(service) == API || behind(service, pods).any(|pod| condition(pod, "Ready") && !is_leaving(pod))
+    key(service) == API || behind(service, pods).any(is_ready)
+}
+
+fn is_ready(pod: &Value) -> bool {
+    condition(pod, "Ready") && !is_leaving(pod)
+}
+
+fn is_on(pod: &Value, node: &str) -> bool {
+    text(pod, "/spec/nodeName") == node
 }
 
 /// Pods that it selects, ready or not; none where somebody else writes its endpoints.
