@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod order;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -28,6 +30,8 @@ use ovncilium_core::plan::values::values;
 use ovncilium_core::plan::{Action, ChartRef, ObjectRef, Plan, ReleaseStage, Step};
 use ovncilium_core::report::{Plain, VerifyReport};
 use serde_json::json;
+
+use order::{before, order};
 
 const NODES: [&str; 3] = ["cp-1", "w-1", "w-2"];
 
@@ -331,18 +335,6 @@ fn found() -> FoundRelease {
 
 fn adopting() -> Choices {
     Choices { adopt: Some(Adopting { release: Some(found()) }), ..Choices::default() }
-}
-
-fn order(plan: &Plan) -> Vec<String> {
-    plan.steps().map(|(_, _, step)| step.id.to_string()).collect()
-}
-
-/// Every step `earlier…` comes before every step `later…`, and both are there.
-fn before(plan: &Plan, earlier: &str, later: &str) -> bool {
-    let order = order(plan);
-    let last = order.iter().rposition(|id| id.starts_with(earlier)).unwrap_or_else(|| panic!("no step {earlier}"));
-    let first = order.iter().position(|id| id.starts_with(later)).unwrap_or_else(|| panic!("no step {later}"));
-    last < first
 }
 
 fn has(plan: &Plan, part: &str) -> bool {

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod order;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -16,6 +18,8 @@ use ovncilium_core::plan::migrate::{Choices, NoPlan, migrate};
 use ovncilium_core::plan::rollback::rollback;
 use ovncilium_core::plan::start::Start;
 use ovncilium_core::plan::{Action, ChartRef, Kind, ObjectRef, Plan};
+
+use order::before;
 
 fn now() -> Timestamp {
     Timestamp::from_second(1_700_000_000).unwrap()
@@ -91,17 +95,6 @@ fn facts() -> Facts {
 fn plan(facts: &Facts, choices: &Choices) -> Result<Plan, NoPlan> {
     let objects = [ObjectRef::guess("apps/v1", "DaemonSet", "kube-system", "cilium")];
     migrate(facts, &chart("1.18.12"), &objects, choices, vec![], now())
-}
-
-fn order(plan: &Plan) -> Vec<String> {
-    plan.steps().map(|(_, _, step)| step.id.to_string()).collect()
-}
-
-fn before(plan: &Plan, earlier: &str, later: &str) -> bool {
-    let order = order(plan);
-    let last = order.iter().rposition(|id| id.starts_with(earlier)).unwrap_or_else(|| panic!("no step {earlier}"));
-    let first = order.iter().position(|id| id.starts_with(later)).unwrap_or_else(|| panic!("no step {later}"));
-    last < first
 }
 
 #[test]
