@@ -15,6 +15,11 @@ use serde_json::Value;
 pub use found::{Distribution, Found, ProxySet};
 pub use refusal::NoReplacement;
 
+/// What a node that asks another's port is not spared while the two differ: Kube-OVN's routing policies send what pods tell a node to that
+/// node, past the one that was asked and has to turn the answer round.
+const DIFFERING: &str = "until every node has changed, a node (or a pod on its network) that asks the node port of a node unlike itself gets no \
+     answer from that node's own pods; larger waves make the time shorter (`--wave-limit`)";
+
 /// What brings a DaemonSet of kube-proxy back that somebody has deleted.
 pub const MADE_AGAIN: &str =
     "apply its manifest again (docs/runbook.md, \"Replacing kube-proxy\"); Cilium goes on serving meanwhile";

@@ -16,7 +16,7 @@ use crate::plan::{Action, Kind, ModulePin, ObjectRef, Pace, Phase, Plan, Planned
 use crate::values::own;
 
 use super::found::{Distribution, Found, ProxySet, StaticPods};
-use super::{ApiServer, KubeProxy, NoReplacement};
+use super::{ApiServer, DIFFERING, KubeProxy, NoReplacement};
 
 /// Keys that a replacement sets and a migration does not.
 const KEYS: [&[&str]; 4] =
@@ -370,6 +370,7 @@ fn consequences(settings: &Settings, found: &Found) -> Vec<String> {
          policy that lets nodes in by `ipBlock` lets such pods in no more"
             .to_owned(),
         "while an agent takes over, questions to Services of its node may wait for some seconds".to_owned(),
+        DIFFERING.to_owned(),
         format!(
             "node ports are served on the devices that Cilium knows, whatever `nodePortAddresses` of kube-proxy says: {}",
             settings.devices.join(", ")

@@ -177,6 +177,7 @@ fn consequences(proxy: &KubeProxy, away: &[PlannedNode]) -> Vec<String> {
         "connections through Services, also their node ports and external addresses, may end once on each node when kube-proxy serves them again"
             .to_owned(),
         "while an agent lets go, questions to Services of its node may wait for some seconds".to_owned(),
+        super::DIFFERING.to_owned(),
         its_return,
     ];
     if !away.is_empty() {
