@@ -183,9 +183,10 @@ fn asked_for_everything(sim: SimCluster) {
     let more = permissions::ask_for(world.cluster, permissions::NEEDED_FOR_KUBE_PROXY, namespaces).unwrap();
     asked.extend(more.items);
     let settings = replace::settings(&facts(), &loaded.plan.settings, &proxy(), release.as_ref(), None).unwrap();
-    let forth = replace::replace(&facts(), settings, &proxy(), &objects, vec![], world.clock.now()).unwrap();
+    let pace = settings.pace();
+    let forth = replace::replace(&facts(), settings, &proxy(), pace, &objects, vec![], world.clock.now()).unwrap();
     assert_eq!(process(&forth), Ended::Done);
-    let home = restore::restore(&facts(), &forth.settings, &proxy(), &objects, vec![], world.clock.now()).unwrap();
+    let home = restore::restore(&facts(), &forth.settings, &proxy(), pace, &objects, vec![], world.clock.now()).unwrap();
     assert_eq!(process(&home), Ended::Done);
     let loaded = Journal::new(world.cluster, "kube-system").load().unwrap().unwrap();
     let back = rollback(&facts(), loaded.plan.settings, &objects, vec![], world.clock.now()).unwrap();
