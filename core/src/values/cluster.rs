@@ -323,13 +323,15 @@ fn own_range(facts: &Facts, chart: &Chart, given: &[String], nodes: u32) -> Resu
 fn api_server(facts: &Facts, choices: &Choices) -> Result<Option<(String, String)>, NoValues> {
     let services = facts.services.value.as_result();
     let services = services.map_err(|reason| NoValues::Unknown { subject: "services", reason: reason.to_owned() })?;
-    let serves = |kind: &str| services.providers.iter().find(|provider| provider.kind == kind);
     if choices.replace_kube_proxy {
         return Ok(choices.api_server.clone());
     }
-    match (serves("kube-proxy"), serves("cilium"), &choices.api_server) {
-        (None, Some(_), Some(address)) => Ok(Some(address.clone())),
-        (None, Some(cilium), None) => Err(NoValues::ApiServer { object: cilium.object.clone() }),
+    let of = |kind: &'static str| services.providers.iter().filter(move |provider| provider.kind == kind);
+    // A DaemonSet that fits no node serves nothing.
+    let kube_proxy_serves = of("kube-proxy").any(|proxy| proxy.desired > 0 || proxy.ready > 0);
+    match (kube_proxy_serves, of("cilium").next(), &choices.api_server) {
+        (false, Some(_), Some(address)) => Ok(Some(address.clone())),
+        (false, Some(cilium), None) => Err(NoValues::ApiServer { object: cilium.object.clone() }),
         _ => Ok(None),
     }
 }

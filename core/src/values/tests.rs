@@ -8,7 +8,7 @@ use crate::facts::kube_ovn::{CniDaemon, Installation, KubeOvn};
 use crate::facts::networks::{Networks, Subnet};
 use crate::facts::nodes::{Node, Nodes};
 use crate::facts::services::{Provider, Services};
-use crate::facts::{Facts, Source, Subject, addresses::Addresses};
+use crate::facts::{Facts, Known, Source, Subject, addresses::Addresses};
 use crate::plan::{ChartRef, ReleaseStage, migrate, values};
 
 fn facts() -> Facts {
@@ -215,12 +215,23 @@ fn where_cilium_serves_services_it_goes_on_and_needs_the_api_server() {
     let (old, new) = (Chart::of("1.12.19").unwrap(), Chart::of("1.20.0").unwrap());
     assert!(matches!(Cluster::read(&facts, &new, &Choices::default()), Err(NoValues::ApiServer { .. })));
     let choices = Choices { api_server: Some(("10.1.2.3".into(), "6443".into())), ..Choices::default() };
-    for (chart, word) in [(old, "strict"), (new, "true")] {
-        let cluster = Cluster::read(&facts, &chart, &choices).unwrap();
-        let values = chart_values(&chart, &cluster, Layout::Guide, Moment::Settled).whole();
+    for (chart, word) in [(&old, "strict"), (&new, "true")] {
+        let cluster = Cluster::read(&facts, chart, &choices).unwrap();
+        let values = chart_values(chart, &cluster, Layout::Guide, Moment::Settled).whole();
         assert_eq!((&values["kubeProxyReplacement"], &values["k8sServiceHost"]), (&json!(word), &json!("10.1.2.3")));
         assert_eq!(at(&values, "bpf.lbExternalClusterIP"), Some(&json!(true)), "as kube-proxy does");
     }
+    let beside = |desired: u32| {
+        let mut facts = facts.clone();
+        let Known::Known(services) = &mut facts.services.value else { unreachable!("known above") };
+        services.providers.push(Provider { kind: "kube-proxy".into(), desired, ..Provider::default() });
+        Cluster::read(&facts, &new, &choices).unwrap().api_server
+    };
+    assert_eq!(
+        (beside(0), beside(2)),
+        (choices.api_server.clone(), None),
+        "a DaemonSet that fits no node serves nothing"
+    );
 }
 
 #[test]
