@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod order;
+#[path = "guide/services.rs"]
+mod services;
 
 use std::collections::BTreeMap;
 
@@ -334,7 +336,7 @@ fn found() -> FoundRelease {
 }
 
 fn adopting() -> Choices {
-    Choices { adopt: Some(Adopting { release: Some(found()) }), ..Choices::default() }
+    Choices { adopt: Some(Adopting { release: Some(found()), ..Adopting::default() }), ..Choices::default() }
 }
 
 fn has(plan: &Plan, part: &str) -> bool {
@@ -580,7 +582,8 @@ fn a_saved_plan_is_for_the_release_that_it_was_made_for() {
     let saved = plan(&guided(), &adopting()).unwrap();
     assert_eq!(superseded(&saved, &saved.clone()), None);
     let release = FoundRelease { revision: 4, ..found() };
-    let choices = Choices { adopt: Some(Adopting { release: Some(release) }), ..Choices::default() };
+    let choices =
+        Choices { adopt: Some(Adopting { release: Some(release), ..Adopting::default() }), ..Choices::default() };
     let upgraded = plan(&guided(), &choices).unwrap();
     let told = superseded(&saved, &upgraded).unwrap().rule;
     assert_eq!(told, "release kube-system/cilium is at revision 4, not 3, for which the plan was made");
@@ -595,7 +598,8 @@ fn what_changes_in_the_release_is_told() {
     let lines = |change: &dyn Fn(&mut Facts, &mut FoundRelease)| {
         let (mut facts, mut release) = (guided(), found());
         change(&mut facts, &mut release);
-        let choices = Choices { adopt: Some(Adopting { release: Some(release) }), ..Choices::default() };
+        let choices =
+            Choices { adopt: Some(Adopting { release: Some(release), ..Adopting::default() }), ..Choices::default() };
         let told = plan(&facts, &choices).unwrap().consequences;
         told.into_iter().filter(|line| line.starts_with("settings of the release change")).collect::<Vec<_>>()
     };
@@ -615,7 +619,8 @@ fn what_cannot_be_taken_over_is_refused_with_the_exact_reason() {
     let release = |change: &dyn Fn(&mut FoundRelease)| {
         let mut found = found();
         change(&mut found);
-        let choices = Choices { adopt: Some(Adopting { release: Some(found) }), ..Choices::default() };
+        let choices =
+            Choices { adopt: Some(Adopting { release: Some(found), ..Adopting::default() }), ..Choices::default() };
         match plan(&guided(), &choices).unwrap_err() {
             NoPlan::NotAdoptable(why) => why.to_string(),
             other => panic!("{other}"),
@@ -633,7 +638,7 @@ fn what_cannot_be_taken_over_is_refused_with_the_exact_reason() {
         release(&|found| found.chart_version = "1.18.2".into()),
         "Helm release kube-system/cilium has chart cilium 1.18.2, and 1.18.12 was given: a takeover changes no version"
     );
-    let none = Choices { adopt: Some(Adopting { release: None }), ..Choices::default() };
+    let none = Choices { adopt: Some(Adopting::default()), ..Choices::default() };
     for (facts, choices) in [
         (guided(), &none),
         (
@@ -649,7 +654,6 @@ fn what_cannot_be_taken_over_is_refused_with_the_exact_reason() {
         assert_eq!(error, "no plan: daemonset kube-system/cilium cannot be taken over: it belongs to no Helm release");
     }
     let told = |change: &dyn Fn(&mut Facts)| not_adoptable(change).to_string();
-    assert!(told(&|facts| set(facts, "kube-proxy-replacement", "true")).contains("it replaces kube-proxy"));
     assert!(told(&|facts| set(facts, "cni-exclusive", "true")).contains("rename the CNI files of others"));
     assert!(told(&|facts| set(facts, "enable-policy", "never")).contains("enforce nothing"));
     let flux = told(&|facts| {

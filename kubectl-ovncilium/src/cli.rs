@@ -168,6 +168,10 @@ pub struct Choose {
     /// on each), keeps the release's other values, and needs the chart of its version
     #[arg(long, conflicts_with = "values")]
     pub adopt: bool,
+    /// Address of the API server itself, where the Cilium that is taken over serves Services and its release does not tell it by
+    /// k8sServiceHost and k8sServicePort; no address of a Service
+    #[arg(long, value_name = "HOST:PORT", value_parser = api_server, requires = "adopt")]
+    pub api_server: Option<ApiServer>,
 }
 
 /// `check`.

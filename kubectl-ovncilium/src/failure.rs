@@ -101,6 +101,7 @@ impl From<NoPlan> for Failure {
             NoPlan::Chart(_) | NoPlan::NoPool(_) => ExitCode::Usage,
             NoPlan::AlreadyChained => ExitCode::Done,
             NoPlan::NotAdoptable(why) => why.exit_code(),
+            NoPlan::Services(why) => why.exit_code(),
             NoPlan::NotAllowed { .. } => ExitCode::Refused,
             NoPlan::NotIpv4 { .. } => ExitCode::Denied,
             NoPlan::Release { .. }

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "adopt/services.rs"]
+mod services;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -42,8 +45,11 @@ fn facts(world: World<'_>) -> Facts {
 
 fn takeover(world: World<'_>) -> Result<Plan, NoPlan> {
     let found = world.charts.release("cilium", "kube-system").unwrap().unwrap();
-    let choices =
-        Choices { soak_seconds: 1, adopt: Some(Adopting { release: Some(found.into()) }), ..Choices::default() };
+    let choices = Choices {
+        soak_seconds: 1,
+        adopt: Some(Adopting { release: Some(found.into()), ..Adopting::default() }),
+        ..Choices::default()
+    };
     migrate(&facts(world), &world.charts.chart().unwrap(), &[], &choices, vec![], world.clock.now())
 }
 
@@ -264,7 +270,8 @@ fn a_chart_of_another_version_is_no_takeover() {
     let sim = SimCluster::half_guided(12, "kube-ovn").unwrap();
     let release =
         FoundRelease { revision: 1, status: "deployed".into(), chart_version: "1.18.2".into(), values: Value::Null };
-    let choices = Choices { adopt: Some(Adopting { release: Some(release) }), ..Choices::default() };
+    let choices =
+        Choices { adopt: Some(Adopting { release: Some(release), ..Adopting::default() }), ..Choices::default() };
     let world = sim.world();
     let refused = migrate(&facts(world), &world.charts.chart().unwrap(), &[], &choices, vec![], world.clock.now());
     assert!(matches!(refused, Err(NoPlan::NotAdoptable(NotAdoptable::OtherChart { .. }))), "{refused:?}");

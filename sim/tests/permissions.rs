@@ -186,7 +186,8 @@ fn asked_for_everything(sim: SimCluster) {
     let pace = settings.pace();
     let forth = replace::replace(&facts(), settings, &proxy(), pace, &objects, vec![], world.clock.now()).unwrap();
     assert_eq!(process(&forth), Ended::Done);
-    let home = restore::restore(&facts(), &forth.settings, &proxy(), pace, &objects, vec![], world.clock.now()).unwrap();
+    let home =
+        restore::restore(&facts(), &forth.settings, &proxy(), pace, &objects, vec![], world.clock.now()).unwrap();
     assert_eq!(process(&home), Ended::Done);
     let loaded = Journal::new(world.cluster, "kube-system").load().unwrap().unwrap();
     let back = rollback(&facts(), loaded.plan.settings, &objects, vec![], world.clock.now()).unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::action::{AGENT_LABEL, CHAINED_LABEL, Chain, ENFORCE_LABEL};
-use super::{Action, Guard, Kind, Plan, ReleaseStage, SCHEMA, Step, flags, kube_proxy, values::values};
+use super::{Action, Guard, Kind, KubeProxy, Plan, ReleaseStage, SCHEMA, Step, flags, kube_proxy, values::values};
 use crate::facts::Facts;
 
 /// A promise that a plan breaks.
@@ -78,7 +78,16 @@ pub fn superseded(saved: &Plan, fresh: &Plan) -> Option<Broken> {
             false => "Cilium does not enforce for every pod any more, as it did when the plan was made".to_owned(),
         }
     } else {
-        return None;
+        let servers = |plan: &Plan| plan.settings.kube_proxy.as_ref().and_then(KubeProxy::replaced_by);
+        let (planned, found) = (servers(saved), servers(fresh));
+        if planned == found {
+            return None;
+        }
+        match (planned, found) {
+            (None, _) => "Cilium serves Services now, and the plan would have it stop".to_owned(),
+            (_, None) => "Cilium does not serve Services any more, as it did when the plan was made".to_owned(),
+            (_, Some((host, port))) => format!("agents ask the API server at {host}:{port} now"),
+        }
     };
     Some(Broken { step: String::new(), rule })
 }
@@ -106,6 +115,7 @@ pub fn lint(plan: &Plan) -> Vec<Broken> {
             broken.push(Broken { step: step.id.to_string(), rule: rule.to_owned() });
         }
     }
+    broken.extend(kube_proxy::served::broken(plan));
     broken
 }
 

@@ -16,6 +16,7 @@ use super::build::{
 use super::consequences;
 use super::drift::{self, Held, Standing};
 use super::fate::{self, Fate};
+use super::kube_proxy::NoReplacement;
 use super::object::ObjectRef;
 use super::start::{self, Start};
 use super::values::{ChartRefused, check_chart};
@@ -97,6 +98,9 @@ pub enum NoPlan {
     /// What is there is not taken over.
     #[error("no plan: {0}")]
     NotAdoptable(#[from] NotAdoptable),
+    /// Cilium serves Services, and could not go on alone.
+    #[error(transparent)]
+    Services(#[from] NoReplacement),
     /// Nothing is left to do.
     #[error("nothing to do: every node is chained already")]
     AlreadyChained,
@@ -151,6 +155,7 @@ impl NoPlan {
             }
             Self::NotClean { start } => start.next_step(),
             Self::NotAdoptable(error) => error.next_step(),
+            Self::Services(error) => error.next_step(),
             Self::AlreadyChained => NextStep::Command("kubectl ovncilium status".to_owned()),
             Self::Drifted { .. } => NextStep::Command("kubectl ovncilium verify --nodes".to_owned()),
             Self::NotIpv4 { .. } => NextStep::Read("docs/runbook.md, \"Before\"".to_owned()),

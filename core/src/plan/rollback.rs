@@ -8,7 +8,7 @@ use super::build::{back, bare, chain_config, chain_labels, cluster_stage, labels
 use super::migrate::NoPlan;
 use super::object::ObjectRef;
 use super::waves::{by_wave, waves};
-use super::{Action, Driver, Kind, ModulePin, Plan, PlannedNode, ReleaseStage, Settings, flags, writes};
+use super::{Action, Driver, Kind, ModulePin, Plan, PlannedNode, ReleaseStage, Settings, flags, start, writes};
 
 /// The plan back. `settings` are those of the migration, recorded in its journal; `facts` are what is there now.
 ///
@@ -39,7 +39,20 @@ pub fn rollback(
     let labelled = |label: &'static str| move |node: &Node| node.labels.contains_key(label);
     let chained = with(&|node| settled || labelled(CHAINED_LABEL)(node) || labelled(AGENT_LABEL)(node));
     let enforcing = with(&|node| settled || labelled(ENFORCE_LABEL)(node));
-    let mut phases = vec![phase(0, "claim", "take the lock, open the journal", "nothing", Vec::new())];
+    let all: Vec<&PlannedNode> = planned.iter().collect();
+    // Somebody may have taken the replacement away since it was recorded.
+    let replaces = cilium
+        .installation
+        .as_ref()
+        .is_some_and(|found| matches!(start::setting(found, "kube-proxy-replacement"), "true" | "strict"));
+    if let Some(proxy) = &mut settings.kube_proxy {
+        proxy.replaced &= replaces;
+    }
+    let mut claim = Vec::new();
+    if settings.serves_alone() {
+        claim.push(node_stage("kube-proxy", "claim", &all, 0, || vec![Action::ProveKubeProxy]));
+    }
+    let mut phases = vec![phase(0, "claim", "take the lock, open the journal", "nothing", claim)];
     let mut hand_back = Vec::new();
     let mut steps = Vec::new();
     let mut notice = None;
@@ -132,7 +145,6 @@ pub fn rollback(
         ],
     ));
     phases.push(phase(5, "remove", "remove the agents, their programs and the release", "nothing", remove));
-    let all: Vec<&PlannedNode> = planned.iter().collect();
     // An operator that started after the end of the migration taints nodes whose agent goes, and goes itself.
     let key = cilium.installation.as_ref().and_then(|found| found.config.get("agent-not-ready-taint-key"));
     let key = key.map_or(AGENT_TAINT, String::as_str);

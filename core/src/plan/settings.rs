@@ -77,7 +77,7 @@ pub struct Settings {
     /// What the plan takes over; absent in one that installs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<Adopted>,
-    /// kube-proxy as its replacement has found it; absent before one was planned.
+    /// kube-proxy and its replacement; absent where kube-proxy serves, before a replacement was planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kube_proxy: Option<KubeProxy>,
 }
@@ -95,5 +95,10 @@ impl Settings {
     /// The pace of the migration: that of a later run which is told no other.
     pub fn pace(&self) -> Pace {
         Pace { wave_limit: self.wave_limit, soak_seconds: self.soak_seconds }
+    }
+
+    /// Whether the release's values have Cilium serve Services instead of kube-proxy.
+    pub fn serves_alone(&self) -> bool {
+        self.kube_proxy.as_ref().is_some_and(|proxy| proxy.replaced)
     }
 }

@@ -129,9 +129,9 @@ fn step_writes(writes: &mut Vec<Write>, settings: &Settings, node: &str, action:
         Action::AwaitReplacement => task("ask an agent what it serves"),
         Action::CleanKubeProxy => task("remove kube-proxy's rules"),
         Action::LimitKubeProxy { .. } => {
-            if let Some(proxy) = &settings.kube_proxy {
+            if let Some(former) = settings.kube_proxy.as_ref().and_then(|proxy| proxy.former.as_ref()) {
                 let reason = "where kube-proxy runs";
-                writes.push(Write::new("patch", Resource::DAEMON_SETS, &proxy.namespace, &proxy.name, reason));
+                writes.push(Write::new("patch", Resource::DAEMON_SETS, &former.namespace, &former.name, reason));
             }
         }
         Action::CleanRules => task("remove Cilium's firewall and routing rules"),

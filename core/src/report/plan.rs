@@ -54,8 +54,12 @@ impl<'a> PlanReport<'a> {
         let _ = writeln!(out, "  devices      {}", settings.devices.join(" "));
         let _ = writeln!(out, "  own range    {}", settings.cluster_pool.join(" "));
         if let Some(proxy) = &settings.kube_proxy {
-            let image = if proxy.image.is_empty() { String::new() } else { format!(", {}", proxy.image) };
-            let _ = writeln!(out, "  kube-proxy   {}{image}", proxy.told());
+            let told = match &proxy.former {
+                None => "none; Cilium serves Services".to_owned(),
+                Some(former) if former.image.is_empty() => former.told(),
+                Some(former) => format!("{}, {}", former.told(), former.image),
+            };
+            let _ = writeln!(out, "  kube-proxy   {told}");
             let _ = writeln!(out, "  API server   {}", proxy.api_server);
         }
         let _ = writeln!(out, "  nodes        {} in {} waves", plan.nodes.len(), waves(plan));

@@ -48,6 +48,8 @@ pub struct RunStatus {
     pub updated_at: jiff::Timestamp,
     /// Who holds the lock, if anybody.
     pub lock: Option<String>,
+    /// The run keeps a Cilium that served Services before it, and brings no kube-proxy back.
+    pub no_kube_proxy: bool,
 }
 
 /// What is there now.
@@ -94,6 +96,7 @@ impl StatusReport {
                 started_at: header.started_at,
                 updated_at: header.updated_at,
                 lock,
+                no_kube_proxy: plan.settings.kube_proxy.as_ref().is_some_and(|proxy| proxy.former.is_none()),
             }
         });
         Self { schema: SCHEMA, run, cluster: cluster(facts) }
@@ -147,6 +150,9 @@ impl StatusReport {
     fn next(&self) -> Option<NextStep> {
         let command = match &self.run {
             None => "kubectl ovncilium check",
+            Some(run) if run.state == State::Done && run.kind == Kind::Migrate && run.no_kube_proxy => {
+                "kubectl ovncilium rollback (to go back, when a kube-proxy is ready on every node)"
+            }
             Some(run) if run.state == State::Done => match run.kind {
                 Kind::Migrate | Kind::RestoreKubeProxy => "kubectl ovncilium rollback (to go back)",
                 Kind::ReplaceKubeProxy => "kubectl ovncilium replace-kube-proxy --back (to go back)",

@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use super::support::asking::{Asked, ask_again, asked, in_parts, last_reason, stop_asking};
-use super::support::{kube_proxy, services, some};
+use super::support::{services, some};
 use super::{Cx, Look, StepError, Work};
 use crate::node_task::{self, Answer, Task};
 
@@ -44,7 +44,9 @@ impl Work for ProveKubeProxy {
                 "{foreign} services of IPVS are on {node} and not kube-proxy's; its cleanup may flush them"
             )));
         }
-        let is_switched = kube_proxy(cx)?.distribution.is_some();
+        // A rollback of what was taken over knows none: somebody has started one since.
+        let former = cx.settings().kube_proxy.as_ref().and_then(|proxy| proxy.former.as_ref());
+        let is_switched = former.is_some_and(|former| former.distribution.is_some());
         // Going back the switch was looked at by a step of its own.
         if !listens && is_switched && !cx.plan.kind.goes_back() {
             return Ok(Look::Blocked(format!(

@@ -287,6 +287,7 @@ fn asked(args: &Migrate, saved: Option<&Plan>) -> (Chart, Choose) {
             leave: settings.leave.clone(),
             values: choose.values,
             adopt: settings.adopted.is_some(),
+            api_server: settings.kube_proxy.as_ref().map(|proxy| proxy.api_server.clone()),
         };
     }
     (chart, choose)
@@ -335,6 +336,13 @@ fn carry_out(
         opinion(&policies::judge(catalog, &facts.into(), now))
     };
     let ended = run.carry_out(&mut gate, &mut tell)?;
+    if ended == Ended::Done && plan.settings.serves_alone() {
+        ui::say("\ndone: every node is chained, every pod has its endpoint, Cilium serves policy and Services");
+        ui::say(
+            "next: `kubectl ovncilium verify`; the way back begins with a kube-proxy: docs/runbook.md, \"Replacing kube-proxy\"",
+        );
+        return Ok(ExitCode::Done);
+    }
     finish(&ended, clock.stopped_by(), "migrate")
 }
 

@@ -99,7 +99,7 @@ pub fn make(
     migrate::check(&facts, &reference)?;
     let settings = match migrate::settings(&facts, &reference, &choices) {
         // Why nothing is taken over says more than what policies make of a plan that there is not.
-        Err(error @ NoPlan::NotAdoptable(_)) => return Err(error.into()),
+        Err(error @ (NoPlan::NotAdoptable(_) | NoPlan::Services(_))) => return Err(error.into()),
         settings => settings,
     };
     let pool = match &settings {

@@ -44,7 +44,7 @@ pub fn run(args: &Migrate) -> Result<ExitCode, Failure> {
     let mut adopting = None;
     if args.choose.adopt {
         facts::look_with(&mut first, world.cluster, world.clock)?;
-        adopting = Some(adopt::release(world.charts, &first)?);
+        adopting = Some(adopt::ask(world.charts, world.cluster, &first, &args.choose)?);
     }
     let nodes = first.nodes.value.known().map_or(0, |nodes| nodes.items.len());
     ui::say(&format!("rehearsal on a pretend cluster of {nodes} nodes, seed {}; nothing real is touched\n", args.seed));

@@ -39,7 +39,11 @@ pub fn run(args: &ReplaceKubeProxy, connection: &Connection) -> Result<ExitCode,
         ));
     };
     let away = kube_proxy::restore::away_since(&loaded.plan, &loaded.journal, &facts);
-    let way = way(args.back, loaded.journal.header.kind, loaded.journal.header.state, &away)?;
+    let never = match loaded.plan.settings.serves_alone() {
+        true => NoReplacement::FoundReplaced,
+        false => NoReplacement::NeverReplaced,
+    };
+    let way = way(args.back, loaded.journal.header.kind, loaded.journal.header.state, &away, never)?;
     match way {
         Way::GoOn => trustworthy(&loaded.plan, &namespace, &facts)?,
         Way::Replace | Way::BringBack => gives_settings(&loaded.plan, &namespace, &facts)?,
@@ -60,8 +64,9 @@ enum Way {
     BringBack,
 }
 
-/// By what is wanted and what is recorded; `away` are nodes that an unfinished way back does not know as such.
-fn way(back: bool, kind: Kind, state: State, away: &[String]) -> Result<Way, Failure> {
+/// By what is wanted and what is recorded; `away` are nodes that an unfinished way back does not know as such, `never` is why there is nothing
+/// to bring back where no replacement is recorded.
+fn way(back: bool, kind: Kind, state: State, away: &[String], never: NoReplacement) -> Result<Way, Failure> {
     let unfinished = state != State::Done;
     match (back, kind) {
         (true, Kind::RestoreKubeProxy) if unfinished && !away.is_empty() => {
@@ -71,7 +76,7 @@ fn way(back: bool, kind: Kind, state: State, away: &[String]) -> Result<Way, Fai
         (true, Kind::RestoreKubeProxy) | (false, Kind::ReplaceKubeProxy) if unfinished => Ok(Way::GoOn),
         (true, Kind::ReplaceKubeProxy) => Ok(Way::BringBack),
         (false, kind) if !unfinished && kind != Kind::Rollback => Ok(Way::Replace),
-        (true, _) if !unfinished => Err(NoReplacement::NeverReplaced.into()),
+        (true, _) if !unfinished => Err(never.into()),
         _ => Err(Failure::new(
             ExitCode::Paused,
             format!("a {} is recorded and not finished", kind.noun()),
@@ -142,8 +147,7 @@ impl Job<'_> {
 
     fn replace(&self) -> Result<ExitCode, Failure> {
         let (facts, found) = self.look()?;
-        let was_replaced = self.header().kind == Kind::ReplaceKubeProxy;
-        if was_replaced && !kube_proxy_serves(&facts) {
+        if self.loaded.plan.settings.serves_alone() && serves_alone(&facts) {
             ui::say(&NoReplacement::Replaced.to_string());
             return Ok(ExitCode::Done);
         }
@@ -219,8 +223,8 @@ impl Job<'_> {
         let ended = run.carry_out(&mut || Ok(()), &mut tell)?;
         match (&ended, plan.kind) {
             (Ended::Done, Kind::ReplaceKubeProxy) => {
-                let proxy = plan.settings.kube_proxy.as_ref();
-                ui::say(match proxy.is_some_and(|proxy| proxy.distribution.is_some()) {
+                let former = plan.settings.kube_proxy.as_ref().and_then(|proxy| proxy.former.as_ref());
+                ui::say(match former.is_some_and(|former| former.distribution.is_some()) {
                     false => {
                         "\ndone: Cilium serves Services on every node; kube-proxy's DaemonSet fits no node, its rules are gone"
                     }
@@ -259,10 +263,11 @@ fn release(charts: &dyn Charts, settings: &Settings) -> Result<Option<FoundRelea
     Ok(charts.release(&settings.release, &settings.release_namespace)?.map(FoundRelease::from))
 }
 
-/// Whether it runs on some node, or that is not known.
-fn kube_proxy_serves(facts: &Facts) -> bool {
-    let services = facts.services.value.known();
-    services.is_none_or(|services| services.providers.iter().any(|one| one.kind == "kube-proxy" && one.desired > 0))
+/// Whether Cilium serves, and kube-proxy is known to run nowhere.
+fn serves_alone(facts: &Facts) -> bool {
+    let providers = facts.services.value.known().map(|services| services.providers.as_slice()).unwrap_or_default();
+    let serves = |kind: &str| providers.iter().any(|one| one.kind == kind && one.desired > 0);
+    serves("cilium") && !serves("kube-proxy")
 }
 
 /// Everything the chart makes at any stage of this way, and of what it leaves.
@@ -284,7 +289,9 @@ mod tests {
     fn a_run_of_the_same_way_goes_on_and_a_way_back_begins_at_any_point_of_a_replacement() {
         use Kind::{Migrate, ReplaceKubeProxy, RestoreKubeProxy, Rollback};
         use State::{Done, Paused, Running};
-        let chosen = |back, kind, state| way(back, kind, state, &[]).map_err(|failure| failure.exit);
+        let chosen = |back, kind, state| {
+            way(back, kind, state, &[], NoReplacement::NeverReplaced).map_err(|failure| failure.exit)
+        };
         for state in [Running, Paused] {
             assert_eq!(chosen(false, ReplaceKubeProxy, state), Ok(Way::GoOn));
             assert_eq!(chosen(true, RestoreKubeProxy, state), Ok(Way::GoOn));
@@ -301,7 +308,11 @@ mod tests {
             assert_eq!(chosen(true, kind, Done), Err(ExitCode::Usage), "{kind:?}");
         }
         let away = ["worker-1".to_owned()];
-        assert_eq!(way(true, RestoreKubeProxy, Paused, &away).ok(), Some(Way::BringBack));
-        assert_eq!(way(false, ReplaceKubeProxy, Paused, &away).ok(), Some(Way::GoOn), "the way there waits");
+        assert_eq!(way(true, RestoreKubeProxy, Paused, &away, NoReplacement::NeverReplaced).ok(), Some(Way::BringBack));
+        assert_eq!(
+            way(false, ReplaceKubeProxy, Paused, &away, NoReplacement::NeverReplaced).ok(),
+            Some(Way::GoOn),
+            "the way there waits"
+        );
     }
 }

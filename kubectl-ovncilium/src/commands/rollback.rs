@@ -7,7 +7,7 @@ use ovncilium_cluster::{Access, KubeCluster, SystemClock};
 use ovncilium_core::facts::Facts;
 use ovncilium_core::facts::services::Provider;
 use ovncilium_core::journal::State;
-use ovncilium_core::plan::{Kind, Plan, migrate, rollback};
+use ovncilium_core::plan::{Kind, Plan, Settings, migrate, rollback};
 use ovncilium_core::report::PlanReport;
 use ovncilium_core::{ExitCode, NextStep};
 use ovncilium_engine::journal::{Loaded, Store};
@@ -78,20 +78,25 @@ fn must_have_kube_proxy(loaded: &Loaded) -> Result<(), Failure> {
     ))
 }
 
-/// The same where somebody has replaced kube-proxy by hand, of which the journal knows nothing.
-fn must_not_serve_alone(facts: &Facts) -> Result<(), Failure> {
-    let providers = facts.services.value.known().map(|services| services.providers.as_slice()).unwrap_or_default();
-    let is_everywhere = |provider: &&Provider| {
+/// The same where somebody else has replaced kube-proxy, before a takeover or by hand: the facts tell, and where they do not, the plan.
+fn must_not_serve_alone(facts: &Facts, recorded: &Settings) -> Result<(), Failure> {
+    let services = facts.services.value.known();
+    let providers = services.map(|services| services.providers.as_slice()).unwrap_or_default();
+    let is_everywhere = |provider: &Provider| {
         provider.kind == "kube-proxy" && provider.desired > 0 && provider.ready >= provider.desired
     };
-    if !providers.iter().any(|provider| provider.kind == "cilium") || providers.iter().any(|one| is_everywhere(&one)) {
+    let serves = match services {
+        Some(_) => providers.iter().any(|provider| provider.kind == "cilium"),
+        None => recorded.serves_alone(),
+    };
+    if !serves || providers.iter().any(is_everywhere) {
         return Ok(());
     }
     Err(Failure::new(
         ExitCode::Paused,
         "Cilium serves Services, and no kube-proxy is ready on every node: without Cilium nobody would serve them; nothing was changed",
         NextStep::Edit(
-            "bring kube-proxy back first, until it is ready on every node: docs/runbook.md, \"Replacing kube-proxy\""
+            "start a kube-proxy first, until it is ready on every node, then run this again: docs/runbook.md, \"Replacing kube-proxy\""
                 .to_owned(),
         ),
     ))
@@ -108,13 +113,13 @@ fn make(
     let mut facts = facts::collect(cluster, access, args.helm.as_deref(), &settings.release_namespace)?;
     kube_ovn_release::read_into(&mut facts, cluster, charts);
     migrate::check_permissions(&facts)?;
-    must_not_serve_alone(&facts)?;
     let modules = loaded.plan.modules.clone();
     // A run of kube-proxy follows a migration that is done.
     let migrates = loaded.plan.kind == Kind::Migrate;
     if settings.adopted.is_some() && migrates && !loaded.journal.has_changed(&loaded.plan) {
         return Ok(rollback::forget(&facts, settings, modules, Timestamp::now()));
     }
+    must_not_serve_alone(&facts, &settings)?;
     let own_values =
         own_values(charts, &settings, Kind::Rollback).map_err(|error| Failure::of(ExitCode::Refused, &error, None))?;
     // A release that is taken over may still have what our values leave out.

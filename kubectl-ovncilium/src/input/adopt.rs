@@ -5,7 +5,7 @@ use ovncilium_core::facts::Facts;
 use ovncilium_core::facts::cilium::Installation;
 use ovncilium_core::plan::adopt::{self, Adopting, FoundRelease};
 use ovncilium_core::plan::migrate::{self, NoPlan};
-use ovncilium_engine::{Charts, kube_ovn_release};
+use ovncilium_engine::{Charts, Cluster, kube_ovn_release, kube_proxy};
 use serde_json::Value;
 
 use super::{chart as charts_of, facts};
@@ -42,7 +42,7 @@ pub fn look(
     }
     facts::look_at_nodes(&mut facts, cluster)?;
     kube_ovn_release::read_into(&mut facts, cluster, charts);
-    let adopting = release(charts, &facts)?;
+    let adopting = ask(charts, cluster, &facts, choose)?;
     let choices = charts_of::choices(chart, choose, Some(adopting.clone()));
     let own_values = match (migrate::settings(&facts, &charts.chart()?, &choices), &adopting.release) {
         (Ok(settings), Some(found)) => adopt::own_values(found, &settings).map_err(NoPlan::from)?,
@@ -52,15 +52,17 @@ pub fn look(
     Ok(Taken { facts, adopting, own_values })
 }
 
-/// The release that the agents' DaemonSet names.
+/// The release that the agents' DaemonSet names, and kube-proxy.
 ///
 /// # Errors
-/// Helm gave no answer.
-pub fn release(charts: &dyn Charts, facts: &Facts) -> Result<Adopting, Failure> {
+/// Helm or the cluster gave no answer.
+pub fn ask(charts: &dyn Charts, cluster: &dyn Cluster, facts: &Facts, choose: &Choose) -> Result<Adopting, Failure> {
     let named = agents(facts).and_then(|found| Some((found.release.as_deref()?, found.namespace.as_str())));
-    let Some((name, namespace)) = named else { return Ok(Adopting { release: None }) };
-    let found = charts.release(name, namespace)?;
-    Ok(Adopting { release: found.map(FoundRelease::from) })
+    let release = match named {
+        Some((name, namespace)) => charts.release(name, namespace)?.map(FoundRelease::from),
+        None => None,
+    };
+    Ok(Adopting { release, kube_proxy: kube_proxy::look(cluster)?, api_server: choose.api_server.clone() })
 }
 
 fn agents(facts: &Facts) -> Option<&Installation> {

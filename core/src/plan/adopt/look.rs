@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Adopted, Adopting, FoundRelease, NotAdoptable};
+use super::{Adopted, Adopting, FoundRelease, NotAdoptable, services};
 use crate::compat::cilium_minor;
 use crate::facts::Facts;
 use crate::facts::cilium::{Cilium, Installation as Agents};
@@ -42,6 +42,8 @@ pub(in crate::plan) fn complete(
     settings.release = agents.release.clone().unwrap_or_default();
     settings.release_namespace.clone_from(&agents.namespace);
     takes_settings(agents, cilium)?;
+    let kube_ovn = facts.kube_ovn.value.as_result().map_err(|reason| unknown("kube-ovn", reason))?.the_one()?;
+    settings.kube_proxy = services::kept(agents, facts, found, adopting, kube_ovn.controller.enable_lb)?;
     let conflists = facts.conflists.value.as_result().map_err(|reason| unknown("conflists", reason))?;
     every_node_is_read(facts, conflists)?;
     let chained = one_file(conflists)?;
@@ -159,10 +161,6 @@ fn takes_settings(agents: &Agents, cilium: &Cilium) -> Result<(), NotAdoptable> 
     let configs: Vec<String> = cilium.node_configs.iter().filter(beside).cloned().collect();
     if !configs.is_empty() {
         return Err(NotAdoptable::NodeConfigs { object, configs });
-    }
-    let mode = setting(agents, "kube-proxy-replacement");
-    if !matches!(mode, "" | "false" | "disabled") {
-        return Err(NotAdoptable::ReplacesKubeProxy { object, mode: mode.to_owned() });
     }
     if setting(agents, "cni-exclusive") == "true" {
         return Err(NotAdoptable::Exclusive { object });

@@ -3,11 +3,13 @@
 //! It ends where a migration ends, layout `beside` (docs/adr/0009). Kube-OVN's DaemonSet and file stay as they are, whatever their
 //! name; the file that chained before is retired when ours is loaded. Enforcement is never weaker than it can be: Cilium goes on
 //! enforcing where every pod is known to it; else Kube-OVN enforces until that is so, as in a migration. [`look`] holds the facts
-//! against what a takeover needs, [`refusal`] is what it says otherwise, [`phases`] is the order, [`told`] what is said before.
+//! against what a takeover needs, [`services`] what it needs where Cilium serves Services already, [`refusal`] is what it says otherwise,
+//! [`phases`] is the order, [`told`] what is said before.
 
 mod look;
 mod phases;
 mod refusal;
+mod services;
 mod taken;
 mod told;
 

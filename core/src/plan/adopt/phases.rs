@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::{Adopted, NotAdoptable};
 use crate::facts::kube_ovn::{Installation, Owner};
-use crate::plan::action::{CHAIN_CONFIG, Chain, ENFORCE_CONFIG, ENFORCE_LABEL};
+use crate::plan::action::{CHAIN_CONFIG, Chain, ENFORCE_CONFIG, ENFORCE_LABEL, Moment};
 use crate::plan::build::{
     back_to, chain_config, chain_labels, cluster_stage, enforce_config, labels, no_labels, node_stage, phase, step,
 };
 use crate::plan::migrate::NoPlan;
 use crate::plan::waves::by_wave;
-use crate::plan::{Action, Guard, Phase, PlannedNode, ReleaseStage, Settings, Stage, Step};
+use crate::plan::{Action, Guard, Phase, PlannedNode, ReleaseStage, Settings, Stage};
 
 /// Whether Kube-OVN has to enforce again first: not every pod is known to Cilium, and nobody else would.
 pub(super) fn hands_back(adopted: &Adopted, kube_ovn: &Installation) -> bool {
@@ -47,7 +47,9 @@ pub(in crate::plan) fn phases(
         waves.iter().enumerate().map(stage).collect()
     };
     let cut_over = rest.iter().enumerate().map(|(index, wave)| {
-        node_stage(&format!("wave {}", index + 1), "cut-over", wave, settings.soak_seconds, || forward(adopted))
+        node_stage(&format!("wave {}", index + 1), "cut-over", wave, settings.soak_seconds, || {
+            forward(settings, adopted)
+        })
     });
     let mut recycle = on_waves("recycle", 0, &|| vec![Action::Recycle { chain: Chain::Chained }]);
     recycle.push(cluster_stage("coverage", vec![step("recycle", Action::AwaitCoverage)]));
@@ -56,7 +58,10 @@ pub(in crate::plan) fn phases(
         enforce.push(node_stage("review", "enforce", &all, 0, || vec![Action::ReviewDrops]));
         enforce.push(cluster_stage("release", vec![step("enforce", enforce_config())]));
         enforce.extend(on_waves("enforce", 0, &|| {
-            vec![labels(&[(ENFORCE_LABEL, Some("true"))]), Action::RestartAgent, Action::AwaitEnforcement]
+            let mut actions =
+                vec![labels(&[(ENFORCE_LABEL, Some("true"))]), Action::RestartAgent, Action::AwaitEnforcement];
+            actions.extend(serves(settings, Moment::After));
+            actions
         }));
     }
     let mut settle =
@@ -74,12 +79,13 @@ pub(in crate::plan) fn phases(
     let look = node_stage("look at every node", "claim", &all, 0, || {
         let mut actions = vec![Action::ProveConf { chain: Chain::Found }];
         actions.extend(adopted.enforces.then_some(Action::AwaitEnforcement));
+        actions.extend(serves(settings, Moment::Before));
         actions
     });
     let canary = vec![
-        node_stage("forward", "canary", &first, 0, || forward(adopted)),
+        node_stage("forward", "canary", &first, 0, || forward(settings, adopted)),
         node_stage("back", "canary-back", &first, 0, || back_to(Chain::Found)),
-        node_stage("forward again", "canary-again", &first, settings.soak_seconds, || forward(adopted)),
+        node_stage("forward again", "canary-again", &first, settings.soak_seconds, || forward(settings, adopted)),
     ];
     vec![
         phase(0, "claim", "look at every node, take the lock, open the journal", "nothing", vec![look]),
@@ -116,7 +122,7 @@ pub(in crate::plan) fn phases(
             "hand-over",
             "turn Kube-OVN's network policy and load balancer off",
             "pod creation pauses for seconds",
-            vec![cluster_stage("kube-ovn-controller", hand_over(settings, adopted, kube_ovn))],
+            hand_over(settings, adopted, kube_ovn, &all),
         ),
         phase(
             7,
@@ -150,13 +156,14 @@ fn take_over(settings: &Settings, adopted: &Adopted, kube_ovn: &Installation) ->
     stages
 }
 
-fn hand_over(settings: &Settings, adopted: &Adopted, kube_ovn: &Installation) -> Vec<Step> {
+fn hand_over(settings: &Settings, adopted: &Adopted, kube_ovn: &Installation, all: &[&PlannedNode]) -> Vec<Stage> {
     let handed_back = hands_back(adopted, kube_ovn);
     let mut flags = BTreeMap::new();
     if kube_ovn.controller.enable_np || handed_back {
         flags.insert("enable-np".to_owned(), "false".to_owned());
     }
-    if kube_ovn.controller.enable_lb {
+    let serves_too = kube_ovn.controller.enable_lb;
+    if serves_too {
         flags.insert("enable-lb".to_owned(), "false".to_owned());
     }
     let mut steps = vec![step("hand-over", Action::AwaitCoverage)];
@@ -168,13 +175,31 @@ fn hand_over(settings: &Settings, adopted: &Adopted, kube_ovn: &Installation) ->
         }
         steps.push(set);
     }
-    steps
+    let controller = cluster_stage("kube-ovn-controller", steps);
+    if !serves_too || !settings.serves_alone() {
+        return vec![controller];
+    }
+    // Who is left to serve is asked right before, and right after.
+    vec![
+        node_stage("Services", "hand-over", all, 0, || serves(settings, Moment::After)),
+        controller,
+        node_stage("Services", "handed-over", all, 0, || serves(settings, Moment::After)),
+    ]
 }
 
 /// Cut a node over whose agent runs already.
-fn forward(adopted: &Adopted) -> Vec<Action> {
+fn forward(settings: &Settings, adopted: &Adopted) -> Vec<Action> {
     let mut actions = vec![chain_labels(), Action::RestartAgent];
     actions.extend(adopted.enforces.then_some(Action::AwaitEnforcement));
+    actions.extend(serves(settings, Moment::After));
     actions.extend([Action::ProveConf { chain: Chain::Chained }, Action::Canary { chain: Chain::Chained }]);
     actions
+}
+
+/// The proof that Cilium serves Services on a node, where nobody else is to.
+fn serves(settings: &Settings, moment: Moment) -> Vec<Action> {
+    match settings.serves_alone() {
+        true => vec![Action::AwaitReplacement, Action::ProbeServices { moment }],
+        false => Vec::new(),
+    }
 }

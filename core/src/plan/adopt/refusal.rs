@@ -73,11 +73,17 @@ pub enum NotAdoptable {
         /// The first of them.
         source: NotYours,
     },
-    /// Services would lose their provider.
-    #[error(
-        "{object} cannot be taken over: it replaces kube-proxy (kube-proxy-replacement {mode}), and a run would turn that off"
-    )]
-    ReplacesKubeProxy {
+    /// Two serve, and which of them answers is nobody's choice.
+    #[error("{object} cannot be taken over: it serves Services, and so does {proxy}")]
+    BothServe {
+        /// The agents' DaemonSet.
+        object: String,
+        /// What there is of kube-proxy.
+        proxy: String,
+    },
+    /// A run leaves the whole of it on or off.
+    #[error("{object} cannot be taken over: it replaces a part of kube-proxy (kube-proxy-replacement {mode})")]
+    ServesInPart {
         /// The agents' DaemonSet.
         object: String,
         /// The setting.
@@ -223,8 +229,14 @@ impl NotAdoptable {
             }
             Self::OtherChart { installed, .. } => format!("give `--chart` the package of cilium {installed}"),
             Self::Values { .. } => "take that value out of the release with `helm upgrade` first".to_owned(),
-            Self::ReplacesKubeProxy { .. } => {
-                "bring kube-proxy back and set kubeProxyReplacement=false first".to_owned()
+            Self::BothServe { .. } => {
+                "take kube-proxy away once every agent serves each Service (docs/runbook.md, \"Replacing kube-proxy\", \"By hand\"), or set \
+                 kubeProxyReplacement=false in that release and restart the agents; after the takeover `kubectl ovncilium \
+                 replace-kube-proxy` does it node by node"
+                    .to_owned()
+            }
+            Self::ServesInPart { .. } => {
+                "set kubeProxyReplacement=true or =false in that release, restart the agents, and run it again".to_owned()
             }
             Self::Tunnels { .. } => {
                 "set routingMode=native in that release and restart every agent, at a time when nodes may lose each other's \

@@ -3,11 +3,17 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What `--adopt` has looked up besides the facts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+use crate::plan::kube_proxy::{ApiServer, Found};
+
+/// What `--adopt` has looked up besides the facts, and what it was told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Adopting {
     /// The newest revision of the release that the agents' DaemonSet names; `None` when helm knows none.
     pub release: Option<FoundRelease>,
+    /// What there is of kube-proxy, and of Services.
+    pub kube_proxy: Found,
+    /// The API server's address as the operator has named it, where Cilium serves Services and its release does not tell it.
+    pub api_server: Option<ApiServer>,
 }
 
 /// A Helm release as it was found.

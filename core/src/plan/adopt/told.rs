@@ -52,6 +52,7 @@ pub(in crate::plan) fn consequences(
     if !changed.is_empty() {
         lines.push(format!("settings of the release change: {}", changed.join(", ")));
     }
+    lines.extend(of_services(settings, agents));
     if hands_back(adopted, kube_ovn) {
         lines.push(
             "kube-ovn-controller restarts twice: its network policy is on again until every pod has its endpoint"
@@ -63,6 +64,26 @@ pub(in crate::plan) fn consequences(
             "{} policy objects of Cilium are audited, not enforced, until every pod has its endpoint",
             cilium.policies.len()
         ));
+    }
+    lines
+}
+
+/// Where Cilium serves Services already.
+fn of_services(settings: &Settings, agents: &Agents) -> Vec<String> {
+    let Some(proxy) = settings.kube_proxy.as_ref().filter(|proxy| proxy.replaced) else { return Vec::new() };
+    let mut lines = vec![
+        format!(
+            "Cilium goes on serving Services (kubeProxyReplacement, API server {}): before and after each restart of an agent each node asks \
+             which answer",
+            proxy.api_server
+        ),
+        "a rollback begins when a kube-proxy is ready on every node again: none was found, and this run brings none back".to_owned(),
+    ];
+    if setting(agents, "bpf-lb-external-clusterip") != "true" {
+        lines.push(
+            "a node answers for the addresses of Services that reach it from outside, as with kube-proxy (bpf.lbExternalClusterIP)"
+                .to_owned(),
+        );
     }
     lines
 }

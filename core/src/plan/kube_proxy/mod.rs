@@ -1,13 +1,17 @@
 //! kube-proxy replaced by Cilium, and the way back: a journey of its own, between a migration that is done and its rollback.
 //!
-//! [`found`] is what there is of kube-proxy, [`refusal`] why it is not replaced, [`replace`] and [`restore`] are the two planners, [`rules`]
-//! what each of their plans must keep (ADR 11).
+//! [`found`] is what there is of kube-proxy, [`needs`] what Cilium needs to serve in its place, [`refusal`] why it is not replaced, [`replace`]
+//! and [`restore`] are the two planners, [`rules`] what each of their plans must keep (ADR 11), [`served`] what every other plan must where
+//! Cilium serves alone.
 
 pub mod found;
+pub(super) mod needs;
+mod recorded;
 pub mod refusal;
 pub mod replace;
 pub mod restore;
 pub(super) mod rules;
+pub(super) mod served;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,12 +28,31 @@ const DIFFERING: &str = "until every node has changed, a node (or a pod on its n
 pub const MADE_AGAIN: &str =
     "apply its manifest again (docs/runbook.md, \"Replacing kube-proxy\"); Cilium goes on serving meanwhile";
 
-/// kube-proxy as its replacement has found it, and whether the release's values replace it.
+/// What serves Services in a cluster where Cilium does so, or did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "recorded::Recorded", into = "recorded::Recorded")]
 pub struct KubeProxy {
+    /// kube-proxy as its replacement has found it: what a way back brings. None where Cilium served already when it was taken over.
+    pub former: Option<Former>,
+    /// Where agents find the API server without kube-proxy.
+    pub api_server: ApiServer,
+    /// Whether Cilium serves Services instead of it.
+    pub replaced: bool,
+    /// What the operator's own values said of the keys that a replacement sets; null for nothing.
+    pub own_values: Value,
+}
+
+impl KubeProxy {
+    /// Host and port of the API server, where Cilium replaces kube-proxy.
+    pub fn replaced_by(&self) -> Option<(String, String)> {
+        self.replaced.then(|| (self.api_server.host.clone(), self.api_server.port.to_string()))
+    }
+}
+
+/// A kube-proxy that was there before its replacement.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Former {
     /// Who starts and stops it, where that is not ours to do.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distribution: Option<Distribution>,
     /// Namespace of its DaemonSet or static pods; empty where it is part of another program.
     pub namespace: String,
@@ -41,16 +64,9 @@ pub struct KubeProxy {
     pub image_pull_secrets: Vec<String>,
     /// The words that start it, without flags.
     pub program: Vec<String>,
-    /// Where agents find the API server without kube-proxy.
-    pub api_server: ApiServer,
-    /// Whether Cilium serves Services instead of it.
-    pub replaced: bool,
-    /// What the operator's own values said of the keys that a replacement sets; null for nothing.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub own_values: Value,
 }
 
-impl KubeProxy {
+impl Former {
     /// `daemonset kube-system/kube-proxy`, or what it is part of.
     pub fn told(&self) -> String {
         match (self.distribution, self.name.as_str()) {
@@ -58,11 +74,6 @@ impl KubeProxy {
             (Some(distribution), name) => format!("daemonset {}/{name} of {}", self.namespace, distribution.name()),
             (None, name) => format!("daemonset {}/{name}", self.namespace),
         }
-    }
-
-    /// Host and port of the API server, where Cilium replaces kube-proxy.
-    pub fn replaced_by(&self) -> Option<(String, String)> {
-        self.replaced.then(|| (self.api_server.host.clone(), self.api_server.port.to_string()))
     }
 }
 

@@ -140,6 +140,11 @@ pub enum NoReplacement {
     /// Nothing was replaced.
     #[error("nothing to bring back: no replacement of kube-proxy is recorded in this cluster")]
     NeverReplaced,
+    /// Nothing was there to be taken away.
+    #[error(
+        "nothing to bring back: Cilium served Services already when it was taken over, and no kube-proxy was taken away since"
+    )]
+    FoundReplaced,
 }
 
 impl NoReplacement {
@@ -148,9 +153,11 @@ impl NoReplacement {
         match self {
             Self::Unknown { .. } => ExitCode::CouldNotJudge,
             Self::Replaced => ExitCode::Done,
-            Self::NoApiServer { .. } | Self::ServiceAddress { .. } | Self::OtherChart { .. } | Self::NeverReplaced => {
-                ExitCode::Usage
-            }
+            Self::NoApiServer { .. }
+            | Self::ServiceAddress { .. }
+            | Self::OtherChart { .. }
+            | Self::NeverReplaced
+            | Self::FoundReplaced => ExitCode::Usage,
             _ => ExitCode::Paused,
         }
     }
@@ -216,6 +223,11 @@ impl NoReplacement {
             }
             Self::Replaced => NextStep::Command("kubectl ovncilium verify".to_owned()),
             Self::NeverReplaced => NextStep::Command("kubectl ovncilium status".to_owned()),
+            Self::FoundReplaced => edit(
+                "to go back to Kube-OVN alone, install a kube-proxy, wait until it is ready on every node, and run `kubectl ovncilium \
+                 rollback`: docs/runbook.md, \"Replacing kube-proxy\""
+                    .to_owned(),
+            ),
         }
     }
 }

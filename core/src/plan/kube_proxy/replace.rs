@@ -1,7 +1,5 @@
 //! The plan that has Cilium serve Services instead of kube-proxy, node by node, with one of them serving at every moment.
 
-use serde_json::Value;
-
 use crate::compat::cilium::Chart;
 use crate::facts::Facts;
 use crate::facts::kube_ovn::Owner;
@@ -13,14 +11,9 @@ use crate::plan::drift::{self, Standing};
 use crate::plan::migrate::named;
 use crate::plan::waves::{by_wave, waves};
 use crate::plan::{Action, Kind, ModulePin, ObjectRef, Pace, Phase, Plan, PlannedNode, ReleaseStage, Settings, writes};
-use crate::values::own;
 
 use super::found::{Distribution, Found, ProxySet, StaticPods};
-use super::{ApiServer, DIFFERING, KubeProxy, NoReplacement};
-
-/// Keys that a replacement sets and a migration does not.
-const KEYS: [&[&str]; 4] =
-    [&["k8sServiceHost"], &["k8sServicePort"], &["hostPort", "enabled"], &["bpf", "lbExternalClusterIP"]];
+use super::{ApiServer, DIFFERING, Former, KubeProxy, NoReplacement, needs};
 
 /// What the steps need to know: the settings of the migration, with kube-proxy as it was found. `given` is the API server's address
 /// as the operator has named it.
@@ -35,58 +28,43 @@ pub fn settings(
     given: Option<ApiServer>,
 ) -> Result<Settings, NoReplacement> {
     let release = same_release(recorded, release)?;
-    let mut proxy = match found.distribution {
+    let former = match found.distribution {
         Some(distribution) => of_distribution(distribution, found)?,
         None => of_set(facts, the_one(found)?)?,
     };
     must_hold(facts, recorded)?;
-    if !of_packets(&release.values) {
-        let pods = virtual_machines(facts)?;
-        if !pods.is_empty() {
-            return Err(NoReplacement::VirtualMachines { pods });
-        }
-    }
-    if found.sctp > 0 && !is_on(&release.values, "sctp", "enabled") {
-        return Err(NoReplacement::Sctp { services: found.sctp });
-    }
+    needs::reaches_everybody(facts, &release.values, found)?;
     let version = &recorded.chart.version;
     if found.health_checks > 0 && !Chart::of(version).is_ok_and(|chart| chart.takes_health_checks_over()) {
         return Err(NoReplacement::HealthChecks { services: found.health_checks, version: version.clone() });
     }
-    let own_server = || of_values(&release.values);
     let its_server = || found.sets.first().and_then(|set| set.api_server.clone());
-    let server = given.or_else(own_server).or_else(its_server);
-    let Some(api_server) = server else { return Err(NoReplacement::NoApiServer { object: proxy.told() }) };
-    if found.service_addresses.contains(&api_server.host) || is_service_name(&api_server.host) {
-        return Err(NoReplacement::ServiceAddress { server: api_server.to_string() });
-    }
-    proxy.api_server = api_server;
+    let server = given.or_else(|| needs::api_server_of(&release.values)).or_else(its_server);
+    let api_server = needs::own_address(server, found, || former.told())?;
     // What the values say while Cilium serves is not the operator's.
-    proxy.own_values = match recorded.kube_proxy.as_ref().filter(|before| before.replaced) {
+    let own_values = match recorded.kube_proxy.as_ref().filter(|before| before.replaced) {
         Some(before) => before.own_values.clone(),
-        None => own_of(&release.values),
+        None => needs::own_of(&release.values),
     };
+    let proxy = KubeProxy { former: Some(former), api_server, replaced: true, own_values };
     let mut settings = recorded.clone();
     settings.kube_proxy = Some(proxy);
     Ok(settings)
 }
 
-/// What a DaemonSet says of itself; where the API server is, and what the values were, is not yet known.
-fn described(set: &ProxySet) -> KubeProxy {
-    KubeProxy {
+/// What a DaemonSet says of itself.
+fn described(set: &ProxySet) -> Former {
+    Former {
         distribution: None,
         namespace: set.namespace.clone(),
         name: set.name.clone(),
         image: set.image.clone(),
         image_pull_secrets: set.image_pull_secrets.clone(),
         program: set.program.clone(),
-        api_server: ApiServer { host: String::new(), port: 0 },
-        replaced: true,
-        own_values: Value::Null,
     }
 }
 
-fn of_set(facts: &Facts, set: &ProxySet) -> Result<KubeProxy, NoReplacement> {
+fn of_set(facts: &Facts, set: &ProxySet) -> Result<Former, NoReplacement> {
     may_be_taken(set)?;
     serves_everywhere(facts, set)?;
     Ok(described(set))
@@ -94,24 +72,23 @@ fn of_set(facts: &Facts, set: &ProxySet) -> Result<KubeProxy, NoReplacement> {
 
 /// Of a kube-proxy that a distribution starts only its rules are taken away, by its image where it has one; that it serves is proven by its
 /// rules, before anything is changed.
-fn of_distribution(distribution: Distribution, found: &Found) -> Result<KubeProxy, NoReplacement> {
-    let mut proxy = match (found.sets.as_slice(), &found.static_pods) {
+fn of_distribution(distribution: Distribution, found: &Found) -> Result<Former, NoReplacement> {
+    let former = match (found.sets.as_slice(), &found.static_pods) {
         ([set], None) => {
             must_use_iptables(set)?;
             described(set)
         }
-        ([], Some(pods)) => KubeProxy {
+        ([], Some(pods)) => Former {
             namespace: pods.namespace.clone(),
             image: pods.image.clone(),
             program: pods.program.clone(),
-            ..described(&ProxySet::default())
+            ..Former::default()
         },
-        ([], None) if distribution == Distribution::K3s => described(&ProxySet::default()),
+        ([], None) if distribution == Distribution::K3s => Former::default(),
         ([], None) => return Err(NoReplacement::Nowhere),
         (sets, static_pods) => return Err(several(sets, static_pods.as_ref())),
     };
-    proxy.distribution = Some(distribution);
-    Ok(proxy)
+    Ok(Former { distribution: Some(distribution), ..former })
 }
 
 /// The plan; `settings` are those of [`settings`], which later runs find as they are, whatever the `pace` of this one.
@@ -237,50 +214,6 @@ fn serves_everywhere(facts: &Facts, set: &ProxySet) -> Result<(), NoReplacement>
     Err(NoReplacement::NotReady { object: set.object(), ready: set.ready, nodes: all })
 }
 
-/// Whether agents look at the packets of pods, and at sockets of nodes alone.
-fn of_packets(values: &Value) -> bool {
-    is_on(values, "socketLB", "hostNamespaceOnly")
-}
-
-fn is_on(values: &Value, map: &str, key: &str) -> bool {
-    let given = values.get(map).and_then(|map| map.get(key));
-    given.is_some_and(|given| given == &Value::Bool(true) || given == "true")
-}
-
-fn virtual_machines(facts: &Facts) -> Result<Vec<String>, NoReplacement> {
-    let workloads = facts.workloads.value.as_result();
-    let workloads =
-        workloads.map_err(|reason| NoReplacement::Unknown { subject: "workloads", reason: reason.to_owned() })?;
-    let machines = workloads.pods.iter().filter(|pod| pod.owner_kind == "VirtualMachineInstance");
-    Ok(machines.map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect())
-}
-
-/// Where the operator's own values say the API server is.
-fn of_values(values: &Value) -> Option<ApiServer> {
-    let host = values.get("k8sServiceHost")?.as_str().filter(|host| !matches!(*host, "" | "auto"))?;
-    let port = match values.get("k8sServicePort")? {
-        Value::String(text) => text.parse().ok()?,
-        number => u16::try_from(number.as_u64()?).ok()?,
-    };
-    Some(ApiServer { host: host.to_owned(), port })
-}
-
-fn is_service_name(host: &str) -> bool {
-    host == "kubernetes.default" || host.ends_with(".svc") || host.contains(".svc.")
-}
-
-/// What the values say of the keys that a replacement sets, as a map of its own.
-fn own_of(values: &Value) -> Value {
-    let mut all = Value::Null;
-    for path in KEYS {
-        let found = path.iter().try_fold(values, |value, key| value.get(key));
-        let Some(found) = found.filter(|found| !found.is_null()) else { continue };
-        let one = path.iter().rev().fold(found.clone(), |value, key| serde_json::json!({ *key: value }));
-        all = own::merged(&all, &one);
-    }
-    all
-}
-
 fn phases(settings: &Settings, pace: Pace, nodes: &[PlannedNode]) -> Vec<Phase> {
     let all: Vec<&PlannedNode> = nodes.iter().collect();
     let waves = by_wave(nodes);
@@ -295,8 +228,8 @@ fn phases(settings: &Settings, pace: Pace, nodes: &[PlannedNode]) -> Vec<Phase> 
     take_over.extend(in_waves("take-over", &|| {
         vec![Action::RestartAgent, Action::AwaitReplacement, Action::ProbeServices { moment: Moment::After }]
     }));
-    let proxy = settings.kube_proxy.as_ref();
-    let retire = match proxy.and_then(|proxy| proxy.distribution) {
+    let former = settings.kube_proxy.as_ref().and_then(|proxy| proxy.former.as_ref());
+    let retire = match former.and_then(|former| former.distribution) {
         None => {
             let mut retire = vec![
                 node_stage("labels", "limit", &all, 0, || vec![labels(&[(KUBE_PROXY_LABEL, Some("true"))])]),
@@ -318,7 +251,7 @@ fn phases(settings: &Settings, pace: Pace, nodes: &[PlannedNode]) -> Vec<Phase> 
         Some(distribution) => {
             vec![node_stage(&format!("the switch of {}", distribution.name()), "retire", &all, 0, || {
                 let mut actions = vec![Action::AwaitReplacement, Action::AwaitSwitch { on: false }];
-                if proxy.is_some_and(|proxy| !proxy.image.is_empty()) {
+                if former.is_some_and(|former| !former.image.is_empty()) {
                     actions.push(Action::CleanKubeProxy);
                 }
                 actions.push(Action::ProbeServices { moment: Moment::After });
@@ -379,18 +312,18 @@ fn consequences(settings: &Settings, found: &Found) -> Vec<String> {
          `kubeProxyReplacementHealthzBindAddr`"
             .to_owned(),
     ];
-    let proxy = settings.kube_proxy.as_ref();
-    match proxy.and_then(|proxy| Some((proxy, proxy.distribution?))) {
+    let former = settings.kube_proxy.as_ref().and_then(|proxy| proxy.former.as_ref());
+    match former.and_then(|former| Some((former, former.distribution?))) {
         None => lines.extend([
             "kube-proxy restarts once on each node before it leaves: its DaemonSet changes".to_owned(),
             "the DaemonSet of kube-proxy stays, and fits no node; `kubeadm upgrade` puts it back beside Cilium, which is told by \
              `kubectl ovncilium verify`"
                 .to_owned(),
         ]),
-        Some((proxy, distribution)) => {
+        Some((former, distribution)) => {
             let switch = distribution.switch(false);
             lines.push(format!("kube-proxy is stopped by you, when the run asks for it: {switch}"));
-            if proxy.image.is_empty() {
+            if former.image.is_empty() {
                 lines.push(format!(
                     "rules that {} leaves stay on a node until it restarts: nobody keeps them, and Cilium is asked before them",
                     distribution.name()

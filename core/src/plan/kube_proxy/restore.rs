@@ -13,13 +13,12 @@ use crate::plan::build::{bare, cluster_stage, labels, node_stage, phase, step};
 use crate::plan::migrate::named;
 use crate::plan::waves::{by_wave, waves};
 use crate::plan::{
-    Action, Kind, KubeProxy, ModulePin, ObjectRef, Pace, Phase, Plan, PlannedNode, ReleaseStage, Settings, Stage,
-    writes,
+    Action, Kind, ModulePin, ObjectRef, Pace, Phase, Plan, PlannedNode, ReleaseStage, Settings, Stage, writes,
 };
 
-use super::NoReplacement;
 use super::found::{Found, ProxySet};
 use super::replace::known_nodes;
+use super::{Former, KubeProxy, NoReplacement};
 
 /// The plan. `recorded` are the settings of the replacement, `found` is what is there of kube-proxy now; `pace` is of this run alone.
 ///
@@ -35,31 +34,34 @@ pub fn restore(
     now: jiff::Timestamp,
 ) -> Result<Plan, NoReplacement> {
     let settings = settings(recorded)?;
-    let proxy = settings.kube_proxy.as_ref().ok_or(NoReplacement::NeverReplaced)?;
+    let former = settings.kube_proxy.as_ref().and_then(|proxy| proxy.former.as_ref());
+    let former = former.ok_or(NoReplacement::NeverReplaced)?;
     let planned = nodes(known_nodes(facts)?, pace.wave_limit)?;
     let (away, present): (Vec<PlannedNode>, Vec<PlannedNode>) = planned.iter().cloned().partition(|node| node.away);
-    let set = found.sets.iter().find(|set| set.namespace == proxy.namespace && set.name == proxy.name);
+    let set = found.sets.iter().find(|set| set.namespace == former.namespace && set.name == former.name);
     // A mode that is not known is told by the rules.
     if let Some(set) = set.filter(|set| !matches!(set.mode.as_str(), "iptables" | "")) {
         return Err(NoReplacement::OtherMode { object: set.object(), mode: set.mode.clone() });
     }
-    let comes_back = match proxy.distribution {
+    let comes_back = match former.distribution {
         None => {
-            let Some(set) = set else { return Err(NoReplacement::Gone { object: proxy.told() }) };
+            let Some(set) = set else { return Err(NoReplacement::Gone { object: former.told() }) };
             by_its_set(pace, &planned, &present, set, found)
         }
         Some(distribution) => {
             let present: Vec<&PlannedNode> = present.iter().collect();
-            vec![node_stage(&format!("the switch of {}", distribution.name()), "return", &present, 0, || starts(proxy))]
+            vec![node_stage(&format!("the switch of {}", distribution.name()), "return", &present, 0, || {
+                starts(former)
+            })]
         }
     };
     let mut hand_back =
         vec![cluster_stage("release", vec![step("hand-back", Action::SetRelease { stage: ReleaseStage::Held })])];
     hand_back.extend(in_waves(pace, &present, "hand-back", &lets_go));
-    hand_back.push(when_back(proxy, &away));
+    hand_back.push(when_back(former, &away));
     let phases = phases(comes_back, hand_back);
     let mut plan = bare(Kind::RestoreKubeProxy, facts, settings.clone(), modules, now);
-    plan.consequences = consequences(proxy, &away);
+    plan.consequences = consequences(former, &away);
     plan.nodes = planned;
     plan.phases = phases;
     plan.writes = writes::of(&plan, chart_objects);
@@ -109,8 +111,8 @@ fn by_its_set(pace: Pace, all: &[PlannedNode], present: &[PlannedNode], set: &Pr
 }
 
 /// kube-proxy on a node, and what it is held against later.
-fn starts(proxy: &KubeProxy) -> Vec<Action> {
-    let comes = match proxy.distribution {
+fn starts(former: &Former) -> Vec<Action> {
+    let comes = match former.distribution {
         None => Action::AwaitKubeProxy,
         Some(_) => Action::AwaitSwitch { on: true },
     };
@@ -123,9 +125,9 @@ fn lets_go() -> Vec<Action> {
 }
 
 /// Both ways on each node that was away, one after the other.
-fn when_back(proxy: &KubeProxy, away: &[PlannedNode]) -> Stage {
+fn when_back(former: &Former, away: &[PlannedNode]) -> Stage {
     let away: Vec<&PlannedNode> = away.iter().collect();
-    let mut stage = node_stage("nodes that were not ready", "away", &away, 0, || starts(proxy));
+    let mut stage = node_stage("nodes that were not ready", "away", &away, 0, || starts(former));
     let after = node_stage("", "away-hand-back", &away, 0, lets_go);
     for (lane, more) in stage.lanes.iter_mut().zip(after.lanes) {
         lane.steps.extend(more.steps);
@@ -163,8 +165,8 @@ fn phases(comes_back: Vec<Stage>, hand_back: Vec<Stage>) -> Vec<Phase> {
     ]
 }
 
-fn consequences(proxy: &KubeProxy, away: &[PlannedNode]) -> Vec<String> {
-    let its_return = match proxy.distribution {
+fn consequences(former: &Former, away: &[PlannedNode]) -> Vec<String> {
+    let its_return = match former.distribution {
         None => {
             "the DaemonSet of kube-proxy becomes what it was; its pods are started, and once more when its limit goes"
                 .to_owned()
@@ -207,11 +209,12 @@ pub fn away_since(plan: &Plan, journal: &Journal, facts: &Facts) -> Vec<String> 
 /// The settings of the way back, from those of the replacement.
 ///
 /// # Errors
-/// [`NoReplacement::NeverReplaced`].
+/// [`NoReplacement::NeverReplaced`], [`NoReplacement::FoundReplaced`].
 pub fn settings(recorded: &Settings) -> Result<Settings, NoReplacement> {
     let mut settings = recorded.clone();
     match &mut settings.kube_proxy {
-        Some(proxy) => proxy.replaced = false,
+        Some(KubeProxy { former: Some(_), replaced, .. }) => *replaced = false,
+        Some(_) => return Err(NoReplacement::FoundReplaced),
         None => return Err(NoReplacement::NeverReplaced),
     }
     Ok(settings)

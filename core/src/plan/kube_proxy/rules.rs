@@ -32,6 +32,7 @@ pub(in crate::plan) fn broken(plan: &Plan) -> Vec<Broken> {
     match &plan.settings.kube_proxy {
         None => broken.push(whole("it does not tell what kube-proxy is")),
         Some(proxy) if proxy.replaced != replaces => broken.push(whole("its values lead the other way")),
+        Some(proxy) if proxy.former.is_none() => broken.push(whole("it does not tell what kube-proxy was")),
         Some(_) => {}
     }
     if replaces && plan.nodes.iter().any(|node| node.away) {
@@ -147,7 +148,8 @@ fn rules(plan: &Plan, past: &mut Past, node: &str, step: &Step) -> Vec<&'static 
 }
 
 fn is_switched(plan: &Plan) -> bool {
-    plan.settings.kube_proxy.as_ref().is_some_and(|proxy| proxy.distribution.is_some())
+    let former = plan.settings.kube_proxy.as_ref().and_then(|proxy| proxy.former.as_ref());
+    former.is_some_and(|former| former.distribution.is_some())
 }
 
 fn label(

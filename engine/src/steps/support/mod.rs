@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use ovncilium_core::facts::derive::runs_kube_proxy;
 use ovncilium_core::plan::action::{CHAINED_LABEL, RECYCLE_ANNOTATION, TASK_LABEL};
 use ovncilium_core::plan::fate::{self, Fate};
-use ovncilium_core::plan::{KubeProxy, PlannedNode, Resource};
+use ovncilium_core::plan::kube_proxy::Former;
+use ovncilium_core::plan::{PlannedNode, Resource};
 use serde_json::Value;
 
 use super::{Cx, StepError};
@@ -93,8 +94,9 @@ pub(super) fn agent_image(cx: &Cx<'_>) -> Result<Option<String>, StepError> {
 ///
 /// # Errors
 /// [`StepError::Plan`] when the plan has none.
-pub(super) fn kube_proxy<'c>(cx: &'c Cx<'_>) -> Result<&'c KubeProxy, StepError> {
-    cx.settings().kube_proxy.as_ref().ok_or_else(|| StepError::Plan("it does not tell what kube-proxy is".to_owned()))
+pub(super) fn kube_proxy<'c>(cx: &'c Cx<'_>) -> Result<&'c Former, StepError> {
+    let former = cx.settings().kube_proxy.as_ref().and_then(|proxy| proxy.former.as_ref());
+    former.ok_or_else(|| StepError::Plan("it does not tell what kube-proxy is".to_owned()))
 }
 
 /// Pods of kube-proxy's DaemonSet, of one node or of all; where a distribution starts it, every pod that runs it.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ovncilium_core::plan::{Kind, Resource};
+use ovncilium_core::plan::Resource;
 use ovncilium_core::selector;
 use serde_json::{Value, json};
 
@@ -70,7 +70,7 @@ pub(in crate::steps) fn asked(cx: &Cx<'_>, by: Task) -> Result<Vec<String>, Step
 /// The address by which agents are to reach the API server when nobody else serves its Service: a node must reach it before they are told.
 fn api_server(cx: &Cx<'_>, by: Task) -> Option<String> {
     let proxy = cx.settings().kube_proxy.as_ref()?;
-    let asks = by == Task::Services && cx.plan.kind == Kind::ReplaceKubeProxy && !proxy.api_server.host.contains(':');
+    let asks = by == Task::Services && !cx.plan.kind.goes_back() && !proxy.api_server.host.contains(':');
     asks.then(|| format!("{}/tcp", proxy.api_server))
 }
 
