@@ -165,9 +165,7 @@ impl Lab {
         let node = format!("/api/v1/nodes/{}", lab.nodes[0].name);
         let role = serde_json::json!({ "metadata": { "labels": { "kube-ovn/role": "master" } } });
         lab.control_plane.api().merge(&node, &role)?;
-        lab.apply(
-            &KUBE_PROXY.replace("${SERVER}", lab.control_plane.server()).replace("${IMAGE}", images::KUBE_PROXY_IMAGE),
-        )?;
+        lab.start_kube_proxy()?;
         lab.install_kube_ovn()?;
         reached("Kube-OVN installed");
         let coredns = format!("registry.k8s.io/coredns/coredns:{}", programs::COREDNS);
@@ -219,6 +217,24 @@ impl Lab {
             iptables: self.iptables,
             central: network::address(1),
         }
+    }
+
+    /// Applies the manifests of kube-proxy.
+    ///
+    /// # Errors
+    /// [`Error::Script`] with what kubectl said.
+    pub(crate) fn start_kube_proxy(&self) -> Result<()> {
+        let manifests = KUBE_PROXY.replace("${SERVER}", self.control_plane.server());
+        self.apply(&manifests.replace("${IMAGE}", images::KUBE_PROXY_IMAGE))
+    }
+
+    /// Has kube-proxy take its rules from every node, once it runs nowhere any more.
+    ///
+    /// # Errors
+    /// [`Error::Script`] with what it said.
+    pub(crate) fn clean_kube_proxy(&self) -> Result<()> {
+        let program = self.stock.tools().kube_proxy();
+        self.nodes.iter().try_for_each(|node| node.run(&[&program.to_string_lossy(), "--cleanup"]).map(drop))
     }
 
     fn apply(&self, manifests: &str) -> Result<()> {

@@ -10,6 +10,7 @@ mod replace;
 mod replace_legacy;
 mod spine;
 mod takeover;
+mod takeover_replaced;
 mod way_back;
 
 use std::io::Write;
@@ -70,6 +71,7 @@ pub const ALL: &[Scenario] = &[
     replace_legacy::SCENARIO,
     spine::SCENARIO,
     takeover::SCENARIO,
+    takeover_replaced::SCENARIO,
     way_back::SCENARIO,
 ];
 

@@ -4,7 +4,7 @@
 //! ([`crate::lab`]). [`town`] is what lives there, [`person`] runs it, [`watch`] looks at pods and runtimes, [`answers`] reads what was
 //! answered, [`judge`] has the verdicts on it, [`report`] tells the gaps, [`before`] is what a node was before. Other stories of the same
 //! town: [`phases`] are the ways back, [`restart`] is a node whose agent comes late, [`takeover`] a cluster that the guide has half
-//! chained, [`replaced`] is kube-proxy replaced after a migration. Nothing here believes a word of the program under test.
+//! chained, [`takeover_replaced`] one that it has left without kube-proxy, [`replaced`] is kube-proxy replaced after a migration. Nothing here believes a word of the program under test.
 
 mod answers;
 mod before;
@@ -15,6 +15,7 @@ mod replaced;
 mod report;
 mod restart;
 mod takeover;
+mod takeover_replaced;
 mod town;
 mod watch;
 
@@ -43,6 +44,7 @@ use watch::Watch;
 pub(super) use phases::play as back_from_every_phase;
 pub(super) use replaced::play as kube_proxy_replaced;
 pub(super) use takeover::play as take_over;
+pub(super) use takeover_replaced::play as take_over_without_kube_proxy;
 
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "migrate",

@@ -70,7 +70,7 @@ pub(in crate::scenarios) fn play(stock: Stock, iptables: Iptables, tests: &mut T
 }
 
 /// Who asks from outside of the cluster, until the story ends.
-struct Outside(Child);
+pub(super) struct Outside(Child);
 
 impl Drop for Outside {
     fn drop(&mut self) {
@@ -124,20 +124,12 @@ impl Stage {
             parts.push(back);
         }
         self.judge_services(tests, &parts);
-        tests.run("those_who_ask_leave", || {
-            let api = self.lab.control_plane.api();
-            api.delete(&format!("/api/v1/namespaces/{}/services/port", town::NAMESPACE))?;
-            for node in &self.lab.nodes {
-                let path = format!("/apis/apps/v1/namespaces/{}/deployments/caller-{}", town::NAMESPACE, node.name);
-                api.delete(&path)?;
-            }
-            Ok(())
-        });
+        tests.run("those_who_ask_leave", || self.stop_asking());
     }
 
     /// On every node and from a pod on it: Services by their address (a connection for each question, one that is held, a datagram), by
     /// a port of either node, and DNS. From outside of the cluster: the port of each node.
-    fn ask_services(&self) -> Result<Outside> {
+    pub(super) fn ask_services(&self) -> Result<Outside> {
         let api = self.lab.control_plane.api();
         let service = json!({
             "metadata": { "name": "port" },
@@ -182,6 +174,26 @@ impl Stage {
         Ok(outside)
     }
 
+    /// The pods that ask, and the Service with a port of every node, go.
+    pub(super) fn stop_asking(&self) -> Result<()> {
+        let api = self.lab.control_plane.api();
+        api.delete(&format!("/api/v1/namespaces/{}/services/port", town::NAMESPACE))?;
+        for node in &self.lab.nodes {
+            let path = format!("/apis/apps/v1/namespaces/{}/deployments/caller-{}", town::NAMESPACE, node.name);
+            api.delete(&path)?;
+        }
+        Ok(())
+    }
+
+    /// Cilium's programs are at the sockets of every node's control group.
+    pub(super) fn is_at_the_sockets(&self) -> Result<()> {
+        for node in &self.lab.nodes {
+            let attached = node.run(&["bpftool", "cgroup", "show", "/run/cilium/cgroupv2"])?;
+            expect(attached.contains("cil_sock4_conn"), || format!("{}: {attached}", node.name))?;
+        }
+        Ok(())
+    }
+
     fn is_replaced(&self, tests: &mut Tests<'_>, rules: &Rules) {
         tests.run("no_kube_proxy_runs_and_its_daemonset_is_there", || {
             let api = self.lab.control_plane.api();
@@ -192,13 +204,7 @@ impl Stage {
             expect(set.is_some(), || "the DaemonSet is gone".to_owned())
         });
         tests.run("only_rules_of_kube_proxy_are_gone", || rules.are_again(&self.lab, false));
-        tests.run("cilium_is_at_the_sockets_of_every_node", || {
-            for node in &self.lab.nodes {
-                let attached = node.run(&["bpftool", "cgroup", "show", "/run/cilium/cgroupv2"])?;
-                expect(attached.contains("cil_sock4_conn"), || format!("{}: {attached}", node.name))?;
-            }
-            Ok(())
-        });
+        tests.run("cilium_is_at_the_sockets_of_every_node", || self.is_at_the_sockets());
     }
 
     fn prove_kind(&self, tests: &mut Tests<'_>, part: &Part, kind: Kind) {
@@ -216,7 +222,7 @@ impl Stage {
     }
 
     /// Gaps of those who ask Services, by part; nobody goes without an answer for long.
-    fn judge_services(&self, tests: &mut Tests<'_>, parts: &[Part]) {
+    pub(super) fn judge_services(&self, tests: &mut Tests<'_>, parts: &[Part]) {
         let Some(answers) = tests.run("answers_are_read", || Answers::read_all(&self.town.answers)) else { return };
         let asking: Vec<&Answers> =
             answers.iter().filter(|one| matches!(one.who.as_str(), "caller" | "host" | "outside")).collect();

@@ -28,7 +28,7 @@ impl Stage {
     fn is_taken_over(&self, tests: &mut Tests<'_>) {
         let api = self.lab.control_plane.api();
         tests.run("the_policy_lets_nodes_in", || Town::let_nodes_in(api, true));
-        if tests.run("kube_ovns_file_has_its_other_name", || self.rename()).is_none() {
+        if tests.run("kube_ovns_file_has_its_other_name", || self.rename(Some(FORGOTTEN))).is_none() {
             return;
         }
         let Some(before) = tests.run("nodes_and_objects_stand_still", || Before::take(&self.lab)) else { return };
@@ -39,18 +39,12 @@ impl Stage {
             let words = ["half-done", "cni-configuration", "there is not yet", "--adopt"];
             self.call(&["migrate", "--yes", "--chart", &self.chart])?.run()?.ended_with(&[5])?.names(&words).map(drop)
         });
-        // Its values are those of the release that is there.
-        let leave: Vec<_> = town::LEFT.iter().map(|pod| format!("--leave={pod}")).collect();
-        let mut args = vec!["migrate", "--yes", "--adopt", "--soak", "0", "--chart", self.chart.as_str()];
-        args.extend(leave.iter().map(String::as_str));
+        let args = self.takeover();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let taken = self.part(tests, "takeover", "takes_over", || self.go_on(&args));
         let Some(taken) = taken else { return };
         self.is_chained(tests);
-        tests.run("the_file_of_the_guide_is_gone", || {
-            let is_there = |files: &str| files.lines().any(|file| file == "05-cilium.conflist");
-            let wrong: Vec<_> = self.files()?.into_iter().filter(|(_, files)| is_there(files)).collect();
-            expect(wrong.is_empty(), || format!("{wrong:?}"))
-        });
+        tests.run("the_file_of_the_guide_is_gone", || self.the_guides_file_is_gone());
         let Some(audit) = tests.run("the_audit_log_is_complete", || self.lab.control_plane.audit()) else { return };
         let takeover = audit.until(taken.log.1);
         for (name, wrong) in [
@@ -71,8 +65,22 @@ impl Stage {
         }
     }
 
-    /// The first things of the guide: the ConfigMap, and Kube-OVN's file under a name that sorts later; on one node the old one is forgotten.
-    fn rename(&self) -> Result<()> {
+    /// The command line of a takeover; values are those of the release that is there.
+    pub(super) fn takeover(&self) -> Vec<String> {
+        let words = ["migrate", "--yes", "--adopt", "--soak", "0", "--chart", self.chart.as_str()];
+        let leave = town::LEFT.iter().map(|pod| format!("--leave={pod}"));
+        words.into_iter().map(str::to_owned).chain(leave).collect()
+    }
+
+    pub(super) fn the_guides_file_is_gone(&self) -> Result<()> {
+        let is_there = |files: &str| files.lines().any(|file| file == "05-cilium.conflist");
+        let wrong: Vec<_> = self.files()?.into_iter().filter(|(_, files)| is_there(files)).collect();
+        expect(wrong.is_empty(), || format!("{wrong:?}"))
+    }
+
+    /// The first things of the guide: the ConfigMap, and Kube-OVN's file under a name that sorts later; on one node the old one may be
+    /// forgotten.
+    pub(super) fn rename(&self, forgotten: Option<usize>) -> Result<()> {
         let dir = temporary()?;
         let map = dir.path().join("chaining.yaml");
         write(&map, guide::CONFIG_MAP)?;
@@ -83,7 +91,7 @@ impl Stage {
                 self.files()?.into_iter().filter(|(_, files)| !files.contains("10-kube-ovn.conflist")).collect();
             Ok(if late.is_empty() { Seen::Ready(()) } else { Seen::NotYet(format!("{late:?}")) })
         })?;
-        for (_, node) in self.lab.nodes.iter().enumerate().filter(|(number, _)| *number != FORGOTTEN) {
+        for (_, node) in self.lab.nodes.iter().enumerate().filter(|(number, _)| Some(*number) != forgotten) {
             node.run(&["rm", &format!("{DIRECTORY}/01-kube-ovn.conflist")])?;
         }
         self.lab.wait_until_ready()
@@ -92,30 +100,45 @@ impl Stage {
     /// The rest of it, but for the pods that nobody restarted.
     fn half_a_guide(&self) -> Result<()> {
         guide::policy_and_load_balancer_off(self.lab.control_plane.api())?;
+        self.install_as_the_guide_says(&[])?;
+        self.agents_chain(Some(FORGOTTEN))?;
+        // Somebody had one workload made again, and left it there.
+        self.make_again(town::NAMESPACE, "app%3Dweb")
+    }
+
+    /// Installs Cilium with the guide's values and `more`, each `KEY=VALUE`.
+    pub(super) fn install_as_the_guide_says(&self, more: &[&str]) -> Result<()> {
         let mut args = vec!["install", "cilium", self.chart.as_str(), "--namespace", "kube-system"];
         args.extend(["--values", self.values.as_str()]);
         // Its image is not part of a lab.
         args.extend(["--set", "envoy.enabled=false"]);
-        args.extend(guide::VALUES.iter().flat_map(|value| ["--set", value]));
+        args.extend(guide::VALUES.iter().chain(more).flat_map(|value| ["--set", value]));
         let helm = self.program.plain_helm(Helm::Three, &args);
         let kubeconfig = self.lab.control_plane.kubeconfig("admin")?;
-        helm.env("KUBECONFIG", kubeconfig).within(RUN).run()?.ended_with(&[0])?;
+        helm.env("KUBECONFIG", kubeconfig).within(RUN).run()?.ended_with(&[0]).map(drop)
+    }
+
+    /// Waits until every runtime has loaded the chained network, but where the old file was forgotten.
+    pub(super) fn agents_chain(&self, forgotten: Option<usize>) -> Result<()> {
         wait::until("agents chain where the old file was not forgotten", LIMIT, || {
             for (number, node) in self.lab.nodes.iter().enumerate() {
                 let state = runtime::ask(&node.name, &self.lab.runtime_info(node))?;
-                if state.ends_with("+cilium-cni") == (number == FORGOTTEN) {
+                if state.ends_with("+cilium-cni") == (Some(number) == forgotten) {
                     return Ok(Seen::NotYet(format!("{} has loaded `{state}`", node.name)));
                 }
             }
             Ok(Seen::Ready(()))
-        })?;
-        // Somebody had one workload made again, and left it there.
+        })
+    }
+
+    /// Has the pods of a workload made again, by their deletion, and waits until everything is ready.
+    pub(super) fn make_again(&self, namespace: &str, selector: &str) -> Result<()> {
         let api = self.lab.control_plane.api();
-        for pod in api.list(&format!("/api/v1/namespaces/{}/pods?labelSelector=app%3Dweb", town::NAMESPACE))? {
-            api.delete(&format!("/api/v1/namespaces/{}/pods/{}", town::NAMESPACE, town::name(&pod)))?;
+        for pod in api.list(&format!("/api/v1/namespaces/{namespace}/pods?labelSelector={selector}"))? {
+            api.delete(&format!("/api/v1/namespaces/{namespace}/pods/{}", town::name(&pod)))?;
         }
         self.lab.wait_until_ready()?;
-        town::await_pods(self.lab.control_plane.api())
+        town::await_pods(api)
     }
 
     /// Names of the files in each node's CNI directory.

@@ -20,6 +20,55 @@ pub(in crate::scenarios) fn hand_over(audit: &Audit, left: &[&str]) -> Vec<Strin
     off.iter().flat_map(|event| uncovered(audit, event.received, left, &told(event))).collect()
 }
 
+/// Tasks that prove that Cilium serves Services on a node, as the names of their pods begin.
+const PROOFS: [&str; 3] = ["ovncilium-replacement-", "ovncilium-services-", "ovncilium-pod-services-"];
+
+/// What is wrong about when Kube-OVN's load balancer was turned off: on each of `nodes` every proof must have begun after the last restart
+/// of an agent, and have been ended before.
+pub(in crate::scenarios) fn load_balancer(audit: &Audit, nodes: &[&str]) -> Vec<String> {
+    let ours = || audit.changes_by(OPERATOR);
+    let off = ours()
+        .filter(|event| event.resource == "deployments" && name(event) == "kube-ovn-controller")
+        .find(|event| written(event).contains("--enable-lb=false"));
+    let Some(off) = off else { return vec!["the load balancer of Kube-OVN was never turned off".to_owned()] };
+    let is_pod = |event: &&Event, verb: &str| {
+        event.resource == "pods" && event.subresource.is_empty() && event.verb == verb && event.time < off.received
+    };
+    let restart = ours().rfind(|event| is_pod(event, "delete") && name(event).starts_with("cilium-"));
+    let Some(restart) = restart else { return vec!["no agent was restarted, which proves nothing".to_owned()] };
+    let mut wrong = Vec::new();
+    for node in nodes {
+        for proof in PROOFS {
+            let begun = ours()
+                .filter(|event| is_pod(event, "create") && name(event).starts_with(proof))
+                .rfind(|event| asked(event, "/spec/nodeName") == *node && event.received > restart.time);
+            let ended = begun.and_then(|begun| {
+                ours()
+                    .find(|event| is_pod(event, "delete") && name(event) == name(begun) && event.received > begun.time)
+            });
+            if ended.is_none() {
+                wrong.push(format!("{}: no pod {proof}… was asked on {node} since {}", told(off), told(restart)));
+            }
+        }
+    }
+    wrong
+}
+
+/// Settings of Cilium's agents that were written and do not have it serve Services.
+pub(in crate::scenarios) fn replacement(audit: &Audit) -> Vec<String> {
+    let configs: Vec<&Event> = audit
+        .changes_by(OPERATOR)
+        .filter(|event| event.resource == "configmaps" && name(event) == "cilium-config")
+        .collect();
+    if configs.is_empty() {
+        return vec!["cilium-config was never written, which proves nothing".to_owned()];
+    }
+    let told_so = |event: &&&Event| {
+        event.response_object.as_ref().is_some_and(|body| text(body, "/data/kube-proxy-replacement") == "true")
+    };
+    configs.iter().filter(|event| !told_so(event)).map(|event| told(event)).collect()
+}
+
 /// What is wrong about when audit mode began and ended. `left` are pods that may stay without an endpoint.
 pub(in crate::scenarios) fn audit_mode(audit: &Audit, left: &[&str]) -> Vec<String> {
     let modes: Vec<(&Event, &str)> = audit
@@ -149,6 +198,42 @@ mod tests {
         ]);
         let on = event(1, OPERATOR, "patch", "deployments.apps/kube-system/kube-ovn-controller", on);
         assert!(hand_over(&log([on, endpoint(5), np_off(6)]), &[]).is_empty(), "on again is not off");
+    }
+
+    #[test]
+    fn the_load_balancer_goes_off_when_every_node_is_proven_to_be_served() {
+        let task = |at: u32, verb: &str, proof: &str, node: &str| {
+            let path = format!("pods/kube-system/{proof}{node}");
+            event(at, OPERATOR, verb, &path, json!({ "spec": { "nodeName": node } }))
+        };
+        let proven = |at: u32| {
+            let nodes = ["n1", "n2"].into_iter();
+            let all = nodes.flat_map(move |node| PROOFS.map(|proof| (proof, node)));
+            all.flat_map(move |(proof, node)| [task(at, "create", proof, node), task(at + 1, "delete", proof, node)])
+        };
+        let restart = |at: u32| event(at, OPERATOR, "delete", "pods/kube-system/cilium-abcde", json!({}));
+        let off = |at: u32| {
+            let patch = json!([{"op": "replace", "path": "/x", "value": ["--enable-lb=false"]}]);
+            event(at, OPERATOR, "patch", "deployments.apps/kube-system/kube-ovn-controller", patch)
+        };
+        let wrong = |parts: Vec<Event>| load_balancer(&log(parts), &["n1", "n2"]).len();
+        let all = |from: u32| proven(from).collect::<Vec<_>>();
+        assert_eq!(wrong([vec![restart(1)], all(2), vec![off(5)]].concat()), 0);
+        assert_eq!(wrong([all(1), vec![restart(4), off(5)]].concat()), 6, "before a restart they prove nothing");
+        assert_eq!(wrong([vec![restart(1), off(2)], all(3)].concat()), 6, "and after it too late");
+        let but_one =
+            |from: u32| proven(from).filter(|event| event.name != "ovncilium-services-n2").collect::<Vec<_>>();
+        assert_eq!(wrong([vec![restart(1)], but_one(2), vec![off(5)]].concat()), 1);
+        assert_eq!((wrong(vec![off(2)]), wrong(all(2))), (1, 1), "over nothing it proves nothing");
+    }
+
+    #[test]
+    fn no_settings_of_agents_turn_the_replacement_off() {
+        let config =
+            |at: u32, on: &str| event(at, OPERATOR, "patch", CONFIG, json!({"data": {"kube-proxy-replacement": on}}));
+        assert_eq!(replacement(&log([config(1, "true"), config(2, "true")])), [""; 0]);
+        assert_eq!(replacement(&log([config(1, "true"), config(2, "false"), mode(3, "true")])).len(), 2);
+        assert_eq!(replacement(&log([])).len(), 1, "over nothing it proves nothing");
     }
 
     #[test]
