@@ -16,6 +16,13 @@ pub struct Services {
     pub providers: Vec<Provider>,
 }
 
+impl Services {
+    /// A kube-proxy that runs somewhere, or is to; a DaemonSet that fits no node serves nothing.
+    pub fn kube_proxy(&self) -> Option<&Provider> {
+        self.providers.iter().find(|one| one.kind == "kube-proxy" && (one.desired > 0 || one.ready > 0))
+    }
+}
+
 /// Something that serves Services.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -326,10 +326,8 @@ fn api_server(facts: &Facts, choices: &Choices) -> Result<Option<(String, String
     if choices.replace_kube_proxy {
         return Ok(choices.api_server.clone());
     }
-    let of = |kind: &'static str| services.providers.iter().filter(move |provider| provider.kind == kind);
-    // A DaemonSet that fits no node serves nothing.
-    let kube_proxy_serves = of("kube-proxy").any(|proxy| proxy.desired > 0 || proxy.ready > 0);
-    match (kube_proxy_serves, of("cilium").next(), &choices.api_server) {
+    let cilium = services.providers.iter().find(|provider| provider.kind == "cilium");
+    match (services.kube_proxy().is_some(), cilium, &choices.api_server) {
         (false, Some(_), Some(address)) => Ok(Some(address.clone())),
         (false, Some(cilium), None) => Err(NoValues::ApiServer { object: cilium.object.clone() }),
         _ => Ok(None),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use ovncilium_cluster::{Access, KubeCluster, SystemClock};
 use ovncilium_core::facts::Facts;
+use ovncilium_core::facts::services::Provider;
 use ovncilium_core::journal::{Header, State};
 use ovncilium_core::plan::adopt::FoundRelease;
 use ovncilium_core::plan::kube_proxy::{self, Found, NoReplacement};
@@ -265,9 +266,12 @@ fn release(charts: &dyn Charts, settings: &Settings) -> Result<Option<FoundRelea
 
 /// Whether Cilium serves, and kube-proxy is known to run nowhere.
 fn serves_alone(facts: &Facts) -> bool {
-    let providers = facts.services.value.known().map(|services| services.providers.as_slice()).unwrap_or_default();
-    let serves = |kind: &str| providers.iter().any(|one| one.kind == kind && one.desired > 0);
-    serves("cilium") && !serves("kube-proxy")
+    let serves = |one: &Provider| one.kind == "cilium" && one.desired > 0;
+    facts
+        .services
+        .value
+        .known()
+        .is_some_and(|services| services.providers.iter().any(serves) && services.kube_proxy().is_none())
 }
 
 /// Everything the chart makes at any stage of this way, and of what it leaves.

@@ -57,6 +57,16 @@ fn server() -> Option<ApiServer> {
     ApiServer::parse("192.168.10.11:6443", None)
 }
 
+/// The way back waits for whoever turns the switch, while Cilium serves.
+fn asks_for_the_switch_back(sim: &SimCluster) {
+    let back = way_back(sim);
+    assert_eq!(lint::lint(&back), vec![]);
+    let ended = process(sim, Some(&back));
+    let waits = matches!(&ended, Ok(Ended::Paused(reason)) if reason.contains("disable-kube-proxy: false"));
+    assert!(waits, "nobody has turned it back, and it ended so: {ended:?}");
+    assert_eq!(values(sim)["kubeProxyReplacement"], "true", "Cilium serves until then");
+}
+
 #[test]
 fn k3s_is_told_its_own_switch_which_is_proven_both_ways() {
     let sim = on_k3s(40);
@@ -81,11 +91,7 @@ fn k3s_is_told_its_own_switch_which_is_proven_both_ways() {
     assert_eq!(process(&sim, None), Ok(Ended::Done));
     always_served(&sim);
 
-    let back = way_back(&sim);
-    assert_eq!(lint::lint(&back), vec![]);
-    let Ok(Ended::Paused(reason)) = process(&sim, Some(&back)) else { panic!("nobody has turned it back") };
-    assert!(reason.contains("disable-kube-proxy: false"), "{reason}");
-    assert_eq!(values(&sim)["kubeProxyReplacement"], "true", "Cilium serves until then");
+    asks_for_the_switch_back(&sim);
     note_of_k3s(&sim, false);
     run_within_k3s(&sim, true);
     assert_eq!(process(&sim, None), Ok(Ended::Done));
@@ -225,11 +231,7 @@ fn rke2_takes_its_static_pods_away_itself_and_their_rules_are_cleaned_by_their_i
     assert_eq!(images, vec![r#""rancher/hardened-kubernetes:v1.34.4-rke2r1""#; 5]);
     always_served(&sim);
 
-    let back = way_back(&sim);
-    assert_eq!(lint::lint(&back), vec![]);
-    let Ok(Ended::Paused(reason)) = process(&sim, Some(&back)) else { panic!("nobody has turned it back") };
-    assert!(reason.contains("disable-kube-proxy: false"), "{reason}");
-    assert_eq!(values(&sim)["kubeProxyReplacement"], "true", "Cilium serves until then");
+    asks_for_the_switch_back(&sim);
     note(&sim, "rke2", false);
     static_pods(&sim, true);
     assert_eq!(process(&sim, None), Ok(Ended::Done));

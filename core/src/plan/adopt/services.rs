@@ -3,7 +3,6 @@
 use super::{Adopting, FoundRelease, NotAdoptable};
 use crate::facts::Facts;
 use crate::facts::cilium::Installation as Agents;
-use crate::facts::services::{Provider, Services};
 use crate::plan::KubeProxy;
 use crate::plan::kube_proxy::needs;
 use crate::plan::migrate::{NoPlan, unknown};
@@ -27,7 +26,7 @@ pub(super) fn kept(
         mode => return Err(NotAdoptable::ServesInPart { object, mode: mode.to_owned() }.into()),
     }
     let services = facts.services.value.as_result().map_err(|reason| unknown("services", reason))?;
-    if let Some(proxy) = kube_proxy(services) {
+    if let Some(proxy) = services.kube_proxy() {
         return Err(NotAdoptable::BothServe { object, proxy: proxy.object.clone() }.into());
     }
     let found = &adopting.kube_proxy;
@@ -39,9 +38,4 @@ pub(super) fn kept(
     let named = || format!("Helm release {}/{}", agents.namespace, agents.release.as_deref().unwrap_or_default());
     let api_server = needs::own_address(server, found, named)?;
     Ok(Some(KubeProxy { former: None, api_server, replaced: true, own_values: needs::own_of(&release.values) }))
-}
-
-/// One that runs somewhere, or is to; a DaemonSet that fits no node serves nothing.
-fn kube_proxy(services: &Services) -> Option<&Provider> {
-    services.providers.iter().find(|one| one.kind == "kube-proxy" && (one.desired > 0 || one.ready > 0))
 }
