@@ -141,9 +141,9 @@ impl Stage {
         api.create(&format!("/api/v1/namespaces/{}/services", town::NAMESPACE), &service)?;
         let targets = |node: &Node| -> Vec<String> {
             let mut targets = vec![
-                format!("vip=new:{}:{}", town::WEB_SERVICE, town::PORT),
-                format!("vip-held=held:{}:{}", town::WEB_SERVICE, town::PORT),
-                format!("vip-udp=udp:{}:{}", town::WEB_SERVICE, town::PORT),
+                format!("vip=new:{}:{}", self.town.web, town::PORT),
+                format!("vip-held=held:{}:{}", self.town.web, town::PORT),
+                format!("vip-udp=udp:{}:{}", self.town.web, town::PORT),
                 format!("names=dns:{DNS}"),
             ];
             for other in &self.lab.nodes {

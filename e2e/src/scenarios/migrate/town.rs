@@ -20,8 +20,6 @@ use crate::{
 pub(super) const NAMESPACE: &str = "shop";
 /// Where pods answer.
 pub(super) const PORT: u16 = 9000;
-const DB_SERVICE: &str = "10.96.20.1";
-pub(super) const WEB_SERVICE: &str = "10.96.20.2";
 /// A port of node `n2`.
 pub(super) const DOOR: u16 = 30900;
 /// A DaemonSet whose pods only their operator deletes.
@@ -32,18 +30,20 @@ pub(super) const JOB: &str = "work";
 pub(super) const LEFT: [&str; 2] = ["shop/bare", "shop/static-n2"];
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Where this program is, and where answers are written.
+/// Where this program is, where answers are written, and the addresses of the Services.
 pub(super) struct Town {
     program: PathBuf,
     pub(super) answers: PathBuf,
+    db: String,
+    pub(super) web: String,
 }
 
 impl Town {
     /// Makes all of it and waits until every pod is ready.
     pub(super) fn settle(lab: &Lab, state: &Path) -> Result<Self> {
         let program = env::current_exe().map_err(Error::io("find", "this program"))?;
-        let town = Self { program, answers: state.join("answers") };
-        fs::create_dir_all(&town.answers).map_err(Error::io("create", &town.answers))?;
+        let answers = state.join("answers");
+        fs::create_dir_all(&answers).map_err(Error::io("create", &answers))?;
         let api = lab.control_plane.api();
         api.create("/api/v1/namespaces", &json!({ "metadata": { "name": NAMESPACE } }))?;
         wait::until("the namespace has its service account", LIMIT, || {
@@ -52,6 +52,7 @@ impl Town {
                 None => Seen::NotYet("not there".to_owned()),
             })
         })?;
+        let town = Self { program, answers, db: make_service(api, "db")?, web: make_service(api, "web")? };
         for (path, object) in town.objects() {
             api.create(&path, &object)?;
         }
@@ -70,17 +71,6 @@ impl Town {
             pod["terminationGracePeriodSeconds"] = json!(1);
             spec["template"] = json!({ "metadata": { "labels": { "app": name } }, "spec": pod });
             json!({ "metadata": { "name": name }, "spec": spec })
-        };
-        let service = |name: &str, address: &str| {
-            json!({
-                "metadata": { "name": name },
-                "spec": {
-                    "clusterIP": address, "selector": { "app": name },
-                    "ports": [
-                        { "name": "tcp", "port": PORT, "protocol": "TCP" }, { "name": "udp", "port": PORT, "protocol": "UDP" },
-                    ],
-                },
-            })
         };
         let mut spread = self.server();
         spread["topologySpreadConstraints"] = json!([{
@@ -120,8 +110,6 @@ impl Town {
                 of("api/v1", "pods"),
                 json!({ "metadata": { "name": "bare", "labels": { "app": "bare" } }, "spec": bare }),
             ),
-            (of("api/v1", "services"), service("db", DB_SERVICE)),
-            (of("api/v1", "services"), service("web", WEB_SERVICE)),
             (
                 of("apis/policy/v1", "poddisruptionbudgets"),
                 json!({
@@ -192,8 +180,9 @@ impl Town {
             databases.push((text("/metadata/name"), text("/status/podIP"), text("/spec/nodeName")));
         }
         databases.sort();
-        let mut of_client = vec![format!("vip=new:{DB_SERVICE}:{PORT}"), format!("vip-udp=udp:{DB_SERVICE}:{PORT}")];
-        let mut of_stranger = vec![format!("web=new:{WEB_SERVICE}:{PORT}")];
+        let Self { db, web, .. } = self;
+        let mut of_client = vec![format!("vip=new:{db}:{PORT}"), format!("vip-udp=udp:{db}:{PORT}")];
+        let mut of_stranger = vec![format!("web=new:{web}:{PORT}")];
         for (name, address, _) in &databases {
             of_client.push(format!("{name}=new:{address}:{PORT}"));
             of_client.push(format!("{name}-held=held:{address}:{PORT}"));
@@ -208,7 +197,7 @@ impl Town {
         for node in &lab.nodes {
             let own = databases.iter().filter(|(_, _, on)| *on == node.name);
             let own = own.map(|(name, address, _)| format!("{name}=new:{address}:{PORT}"));
-            let targets: Vec<String> = [format!("vip=new:{WEB_SERVICE}:{PORT}")].into_iter().chain(own).collect();
+            let targets: Vec<String> = [format!("vip=new:{web}:{PORT}")].into_iter().chain(own).collect();
             self.ask_from_node("node", node, &targets)?;
         }
         await_pods(api)
@@ -252,6 +241,19 @@ impl Town {
         let folder = self.answers.join(who).join(on);
         fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         Ok(folder.to_string_lossy().into_owned())
+    }
+}
+
+/// Makes a Service over the pods of its own name and answers with its address. The server chooses it: it passes over an address that
+/// turns out to be taken, where it refuses one that it was asked for.
+fn make_service(api: &Api, name: &str) -> Result<String> {
+    let ports =
+        ["TCP", "UDP"].map(|protocol| json!({ "name": protocol.to_lowercase(), "port": PORT, "protocol": protocol }));
+    let service = json!({ "metadata": { "name": name }, "spec": { "selector": { "app": name }, "ports": ports } });
+    let made = api.create(&format!("/api/v1/namespaces/{NAMESPACE}/services"), &service)?;
+    match made.pointer("/spec/clusterIP").and_then(Value::as_str) {
+        Some(address) => Ok(address.to_owned()),
+        None => Err(Error::Expectation(format!("Service {NAMESPACE}/{name} was made without an address"))),
     }
 }
 
