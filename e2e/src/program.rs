@@ -33,25 +33,16 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Builds the binary with the profile of this program.
+    /// Builds the binary.
     ///
     /// # Errors
-    /// [`Error::Expectation`] with what cargo said.
+    /// As [`built`].
     pub(crate) fn build(tools: &Tools) -> Result<Self> {
-        let own = env::current_exe().map_err(Error::io("find", "this program"))?;
-        let profile = own.parent().unwrap_or(Path::new("."));
-        let mut command = cargo();
-        command.args(["build", "--quiet", "--package", BINARY, "--manifest-path"]).arg(repository().join("Cargo.toml"));
-        command.arg("--target-dir").arg(profile.parent().unwrap_or(profile));
-        if profile.ends_with("release") {
-            command.arg("--release");
-        }
-        let output = command.output().map_err(|source| Error::Spawn { program: "cargo".into(), source })?;
-        expect(output.status.success(), || String::from_utf8_lossy(&output.stderr).into_owned())?;
+        let built = built(BINARY)?;
         let dir = temporary()?;
         // A copy: a build that goes on beside us must not change what is tested half-way.
         let binary = dir.path().join(BINARY);
-        fs::copy(profile.join(BINARY), &binary).map_err(Error::io("copy the program to", &binary))?;
+        fs::copy(built, &binary).map_err(Error::io("copy the program to", &binary))?;
         for (name, target) in [
             (POST_RENDERER, binary),
             ("kubectl", tools.kubectl()),
@@ -123,9 +114,28 @@ impl Program {
     }
 }
 
+/// Builds a program of the workspace with the profile of this one; where it is. The features are those of the whole workspace, as the
+/// tests build it, so that nothing is built twice.
+///
+/// # Errors
+/// [`Error::Expectation`] with what cargo said.
+pub(crate) fn built(name: &str) -> Result<PathBuf> {
+    let own = env::current_exe().map_err(Error::io("find", "this program"))?;
+    let profile = own.parent().unwrap_or(Path::new("."));
+    let mut command = cargo();
+    command.args(["build", "--quiet", "--workspace", "--bin", name, "--manifest-path"]);
+    command.arg(repository().join("Cargo.toml")).arg("--target-dir").arg(profile.parent().unwrap_or(profile));
+    if profile.ends_with("release") {
+        command.arg("--release");
+    }
+    let output = command.output().map_err(|source| Error::Spawn { program: "cargo".into(), source })?;
+    expect(output.status.success(), || String::from_utf8_lossy(&output.stderr).into_owned())?;
+    Ok(profile.join(name))
+}
+
 /// Cargo without what the cargo that runs us says of this crate: build scripts (ring's) watch these variables, and most
 /// dependencies would be built anew.
-pub(crate) fn cargo() -> Command {
+fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();

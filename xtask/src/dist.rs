@@ -18,7 +18,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use ovncilium_core::Digest;
 
-use crate::run::{ChoreError, cargo, output, root, say};
+use crate::run::{ChoreError, cargo, output, root, say, target};
 
 /// Of the programs and of both plugins.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -116,8 +116,7 @@ fn text(path: &str) -> Result<String, ChoreError> {
 /// Builds the program as it is released.
 fn release() -> Result<PathBuf, ChoreError> {
     cargo(&["build", "--release", "--locked", "--package", PROGRAM], &[])?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    Ok(target.join("release").join(PROGRAM))
+    Ok(target().join("release").join(PROGRAM))
 }
 
 impl Parts {

@@ -25,7 +25,7 @@ usage: cargo xtask <chore>
   dist [--binary FILE] [--out DIR]
                     make the archives for krew and Helm, of a release build or of FILE, in target/dist or DIR
   schemas           fetch the schemas of JUnit and SARIF and hold our reports to them (wants python3 with pip)
-  e2e <scenario>    run an end-to-end scenario: the same as cargo run -p ovncilium-e2e -- <scenario>";
+  e2e <scenario>    build ovncilium-e2e and run an end-to-end scenario";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         ["gen", "--check"] => reference::check(),
         ["dist", rest @ ..] => dist(rest),
         ["schemas"] => schemas::check(),
-        ["e2e", rest @ ..] => run::cargo(&[&["run", "-p", "ovncilium-e2e", "--"], rest].concat(), &[]),
+        ["e2e", rest @ ..] => run::built("ovncilium-e2e", rest),
         _ => Err(ChoreError::Usage { usage: USAGE }),
     };
     match result {

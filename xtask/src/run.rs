@@ -29,6 +29,11 @@ pub(crate) fn root() -> PathBuf {
     here.parent().unwrap_or(here).to_owned()
 }
 
+/// Where cargo puts what it builds.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
 /// One line on stderr.
 pub(crate) fn say(line: &str) {
     // Nobody is left to be told when stderr is gone.
@@ -55,6 +60,13 @@ pub(crate) fn run(program: &str, arguments: &[&str], environment: &[(&str, Strin
         .status()
         .map_err(|error| ChoreError::Start { command: told.clone(), error })?;
     if status.success() { Ok(()) } else { Err(ChoreError::Failed { command: told }) }
+}
+
+/// Builds a program of the workspace and runs it in the repository's root. With the features of the whole workspace, as the tests build
+/// it: with `--package` cargo would choose fewer, and build much of it anew.
+pub(crate) fn built(name: &str, arguments: &[&str]) -> Result<(), ChoreError> {
+    cargo(&["build", "--quiet", "--workspace", "--locked", "--bin", name], &[])?;
+    run(&target().join("debug").join(name).to_string_lossy(), arguments, &[])
 }
 
 /// What a program says on stdout, trimmed.

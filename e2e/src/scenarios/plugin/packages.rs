@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::{
     error::{Error, Result},
-    program::{Call, Program, cargo, repository, temporary, write},
+    program::{Call, Program, built, repository, temporary, write},
     verdict::expect,
 };
 
@@ -49,8 +49,8 @@ impl Packages {
     /// [`Error::Expectation`] with what cargo, tar or sha256sum said.
     pub(super) fn make(program: &Program) -> Result<Self> {
         let dir = temporary()?;
-        let mut dist = cargo();
-        dist.args(["run", "--quiet", "--package", "xtask", "--", "dist", "--binary"]).arg(program.binary());
+        let mut dist = Command::new(built("xtask")?);
+        dist.args(["dist", "--binary"]).arg(program.binary());
         run(dist.arg("--out").arg(dir.path()).current_dir(repository()))?;
         run(Command::new("sha256sum").args(["--check", "--quiet", "SHA256SUMS"]).current_dir(dir.path()))?;
         let listener = TcpListener::bind("127.0.0.1:0").map_err(spawn("a listener on 127.0.0.1"))?;
