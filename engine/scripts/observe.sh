@@ -1,11 +1,11 @@
-# Tells which connections Cilium would drop on this node if it enforced policy: those that the agent's Hubble remembers, and those
-# of the next WATCH seconds. Counted by direction, source, its identity, and destination; reserved identities come first, since
+# Tells which connections Cilium would drop on this node if it enforced policy: those that the agent's Hubble remembers of the time
+# since SINCE (`90000ms`) ago, and those of the next WATCH seconds. Counted by direction, source, its identity, and destination; reserved identities come first, since
 # nodes are among them. Runs in Cilium's own image.
 set -eu
 out=${OUT:-/dev/termination-log}
 code=0
 # What it says beside the flows (that its version is not the agent's) is no flow; it counts when it failed.
-flows=$(timeout "${WATCH:-30}" hubble observe --server unix:///var/run/cilium/hubble.sock --last 4095 --follow \
+flows=$(timeout "${WATCH:-30}" hubble observe --server unix:///var/run/cilium/hubble.sock --since "${SINCE:?}" --follow \
   --type policy-verdict --verdict AUDIT --ip-translation=false --color never -o compact 2>"$out") || code=$?
 # It follows until its time is over; ended by itself, it has not seen all of it.
 if [ "$code" -ne 124 ]; then

@@ -250,7 +250,7 @@ fn with_programs(task: Task, programs: &[(&str, &str)], env: &[(&str, &str)]) ->
 
 /// Run `observe.sh` with a `hubble` that does this.
 fn observed(hubble: &str) -> (i32, String) {
-    with_programs(Task::Observe, &[("hubble", hubble)], &[("WATCH", "1")])
+    with_programs(Task::Observe, &[("hubble", hubble)], &[("WATCH", "1"), ("SINCE", "90000ms")])
 }
 
 #[test]
@@ -270,6 +270,16 @@ fn observe_counts_what_would_be_dropped_and_tells_reserved_identities_first() {
     assert!(lines.contains(&"drop 1 EGRESS fd00::9 ID:7777 [fd00::5]:80"), "{text}");
     let drops = Drops::of(&Answer::parse(&text).unwrap()).unwrap();
     assert_eq!((drops.told.len(), drops.untold), (4, 0));
+}
+
+#[test]
+fn observe_asks_for_the_time_that_it_is_told() {
+    let audited = AUDITED.lines().next().unwrap();
+    let only_if = format!("case \"$*\" in *' --since 90000ms '*) echo '{audited}';; esac; exec tail -f /dev/null");
+    assert!(observed(&only_if).1.starts_with("audited 1\n"));
+    let hubble = "echo 'not to be asked' >&2; exit 1";
+    let (code, text) = with_programs(Task::Observe, &[("hubble", hubble)], &[("WATCH", "1")]);
+    assert!(code != 0 && !text.contains("audited"), "{text}");
 }
 
 #[test]

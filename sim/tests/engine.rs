@@ -351,6 +351,25 @@ fn what_enforcement_would_drop_stops_it_until_it_is_accepted() {
 }
 
 #[test]
+fn what_pods_without_an_endpoint_sent_is_not_what_enforcement_would_drop() {
+    let sim = SimCluster::example(6).unwrap();
+    let plan = migration(sim.world());
+    let soon = sim.world().clock.now() + std::time::Duration::from_secs(40);
+    let sent = (soon, "4 INGRESS 10.16.0.200 world 10.16.0.201:5432".to_owned());
+    sim.nodes_mut().node("worker-2").would_have_dropped = vec![sent.clone()];
+    assert_eq!(process(&sim, Some(&plan)), Ok(Ended::Done));
+    // The same, sent later.
+    let sim = SimCluster::example(6).unwrap();
+    let plan = migration(sim.world());
+    sim.nodes_mut().node("worker-1").would_drop = vec![sent.1.clone()];
+    assert!(matches!(process(&sim, Some(&plan)), Ok(Ended::Paused(_))), "it stops when every pod has its endpoint");
+    sim.nodes_mut().node("worker-1").would_drop.clear();
+    sim.nodes_mut().node("worker-1").would_have_dropped = vec![(sim.world().clock.now(), sent.1)];
+    let Ended::Paused(reason) = resume(&sim, false) else { panic!("it went on") };
+    assert!(reason.contains("10.16.0.200 as world"), "{reason}");
+}
+
+#[test]
 fn what_comes_from_a_node_stops_it_accepted_or_not() {
     let sim = SimCluster::example(7).unwrap();
     let plan = migration(sim.world());

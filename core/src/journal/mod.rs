@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::Digest;
 use crate::ids::{RunId, StepId};
-use crate::plan::{Kind, Plan};
+use crate::plan::{Action, Kind, Plan, Step};
 
 /// Version of the journal format.
 pub const SCHEMA: u32 = 1;
@@ -144,6 +144,16 @@ impl Journal {
             let subject = node.map_or(CLUSTER, |node| node.as_str());
             self.records.get(subject).is_some_and(|record| record.entry(&step.id).is_some())
         })
+    }
+
+    /// Since when every pod of the cluster has had its endpoint: when the plan's wait for it was over. Since when the run is at work, if
+    /// that is not recorded.
+    pub fn covered_since(&self, plan: &Plan) -> jiff::Timestamp {
+        let stages = plan.phases.iter().flat_map(|phase| &phase.stages);
+        let of_cluster = stages.filter_map(|stage| stage.lanes.first()).filter(|lane| lane.node.is_none());
+        let mut waits = of_cluster.flat_map(|lane| &lane.steps).filter(|step| step.action == Action::AwaitCoverage);
+        let entry = |step: &Step| self.records.get(CLUSTER)?.entry(&step.id)?.done_at;
+        waits.find_map(entry).unwrap_or(self.header.started_at)
     }
 
     /// Number of steps that are done or were met already.

@@ -184,6 +184,7 @@ impl Run<'_> {
             node,
             record: record.as_ref(),
             accepts_drops: self.accepts_drops,
+            covered_since: self.ledger.journal().covered_since(&plan),
             keep_lock: &keep_lock,
         };
         let work = steps::work(&step.action);

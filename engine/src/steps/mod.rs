@@ -65,6 +65,8 @@ pub struct Cx<'a> {
     pub record: Option<&'a Record>,
     /// Whether a person has seen what Cilium would drop, and accepts it.
     pub accepts_drops: bool,
+    /// Since when every pod has had its endpoint ([`Journal::covered_since`](ovncilium_core::journal::Journal::covered_since)).
+    pub covered_since: jiff::Timestamp,
     /// Keeps the lock during an act that takes long.
     pub keep_lock: &'a dyn Fn() -> Result<(), LockError>,
 }

@@ -1,7 +1,8 @@
 //! Before enforcement: what the node's agent would have dropped while it only audited.
 //!
-//! A pod on the node asks the agent's Hubble. What comes from a node (kubelet's probes do) stops the run; anything else stops it
-//! until a person has seen it and says so. An answer that an earlier process got is asked for again.
+//! A pod on the node asks the agent's Hubble for what happened since every pod had its endpoint: before that, a pod without one had no
+//! identity, and any policy that names pods would have dropped it. What comes from a node (kubelet's probes do) stops the run; anything
+//! else stops it until a person has seen it and says so. An answer that an earlier process got is asked for again.
 
 use ovncilium_core::plan::Resource;
 use serde_json::{Value, json};
@@ -46,7 +47,9 @@ impl Work for ReviewDrops {
         if intent.get("again").is_some() {
             return stop_asking(cx, Task::Observe, node);
         }
-        let env = [("IMAGE", text(intent, "/image"))];
+        // A length of time, so that the node's clock need not be ours; the pod starts later, and looks back less far.
+        let since = format!("{}ms", cx.world.clock.now().duration_since(cx.covered_since).as_millis().max(0));
+        let env = [("IMAGE", text(intent, "/image")), ("SINCE", &since)];
         node_task::start(cx.world.cluster, Task::Observe, node, cx.run.as_str(), cx.settings(), &env)?;
         Ok(())
     }

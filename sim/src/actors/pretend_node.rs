@@ -108,6 +108,8 @@ pub struct PretendNode {
     pub ipvs: usize,
     /// What Cilium would drop here if it enforced, as `observe.sh` tells it, reserved identities first.
     pub would_drop: Vec<String>,
+    /// The same of what happened once, and when: the agent's Hubble remembers it.
+    pub would_have_dropped: Vec<(Timestamp, String)>,
     /// kube-ovn-cni answers its plugin.
     pub cni_server: bool,
     /// Cilium's agent, if one runs.

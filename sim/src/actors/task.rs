@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use ovncilium_core::facts::conflists::is_loaded;
 use ovncilium_core::plan::{Resource, action::TASK_LABEL};
 use serde_json::Value;
@@ -56,7 +57,7 @@ pub fn run(pass: &mut Pass<'_>, node: &str, pod: &Value) -> Outcome {
         Some("probe") => Outcome::succeeded(probe(pass.nodes.node(node))),
         Some("retire") => retire(pass.nodes.node(node), environment(pod, "FILE"), environment(pod, "SHA256")),
         Some("canary") => canary(pass, node, pod),
-        Some("observe") => observe(pass.nodes.node(node)),
+        Some("observe") => observe(pass.nodes.node(node), environment(pod, "SINCE"), pass.now),
         Some("endpoints") => endpoints(pass.nodes.node(node)),
         Some("policies") => policies(pass, pod),
         Some("services") => services(pass, pod, is_served(pass, node)),
@@ -202,12 +203,18 @@ fn unproxy(node: &mut PretendNode) -> Outcome {
 }
 
 /// `observe.sh`: what the agent's Hubble remembers, which is gone with the agent.
-fn observe(node: &PretendNode) -> Outcome {
+fn observe(node: &PretendNode, since: &str, now: Timestamp) -> Outcome {
     if node.agent.is_none() {
         return Outcome::failed("rpc error: dial unix /var/run/cilium/hubble.sock: connect: no such file or directory");
     }
-    let mut answer = format!("audited {}\n", node.would_drop.len());
-    for line in &node.would_drop {
+    let Some(since) = since.strip_suffix("ms").and_then(|number| number.parse().ok()) else {
+        return Outcome::failed(&format!("failed to parse the since time: {since}"));
+    };
+    let begin = now - Duration::from_millis(since);
+    let remembered = node.would_have_dropped.iter().filter(|(at, _)| *at >= begin).map(|(_, line)| line);
+    let lines: Vec<&String> = node.would_drop.iter().chain(remembered).collect();
+    let mut answer = format!("audited {}\n", lines.len());
+    for line in lines {
         let _ = writeln!(answer, "drop {line}");
     }
     Outcome::succeeded(answer)

@@ -41,7 +41,7 @@ impl Stage {
         });
         let args = self.takeover();
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let taken = self.part(tests, "takeover", "takes_over", || self.go_on(&args));
+        let taken = self.part(tests, "takeover", "takes_over", || self.run(&args, 0));
         let Some(taken) = taken else { return };
         self.is_chained(tests);
         tests.run("the_file_of_the_guide_is_gone", || self.the_guides_file_is_gone());

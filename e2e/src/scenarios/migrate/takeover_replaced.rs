@@ -54,7 +54,7 @@ impl Stage {
         parts.extend(self.part(tests, "found", "services_answer_as_they_were_found", || self.stays()));
         let args = self.takeover();
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let taken = self.part(tests, "takeover", "takes_over", || self.go_on(&args));
+        let taken = self.part(tests, "takeover", "takes_over", || self.run(&args, 0));
         let Some(taken) = taken else {
             self.judge_services(tests, &parts);
             return;
