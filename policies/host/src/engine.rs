@@ -1,21 +1,15 @@
 //! wasmtime, set up so that an answer depends on nothing but module, settings and facts.
 //!
-//! Fuel is the budget: it is the same on a loaded machine. Epochs are the backstop; one thread moves them, started when
-//! the first module runs. No GC, threads, exceptions or async are compiled in; relaxed SIMD, whose results differ
+//! Fuel is the budget: it is the same on a loaded machine. Epochs are the backstop ([`crate::backstop`]). No GC, threads, exceptions or async are compiled in; relaxed SIMD, whose results differ
 //! between processors, is off.
 
 use std::sync::OnceLock;
-use std::thread;
-use std::time::Duration;
 
 use ovncilium_core::policy::FaultKind;
 use wasmtime::{Config, Engine};
 
 use crate::in_place;
 use crate::trouble::Trouble;
-
-/// How often the backstop looks.
-pub(crate) const TICK: Duration = Duration::from_millis(50);
 
 /// Stack of a guest, in bytes; wasmtime's default, written down because verdicts depend on it.
 const STACK: usize = 512 << 10;
@@ -55,25 +49,4 @@ pub(crate) fn configuration() -> Config {
         .memory_init_cow(false);
     in_place::allow(&mut config);
     config
-}
-
-/// Starts the thread that moves epochs, once. When no thread can be started the fuel alone stops a module.
-pub(crate) fn start_ticker(engine: &Engine) {
-    static TICKER: OnceLock<()> = OnceLock::new();
-    TICKER.get_or_init(|| {
-        let engine = engine.weak();
-        let ticking = move || {
-            while let Some(engine) = engine.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                thread::sleep(TICK);
-            }
-        };
-        drop(thread::Builder::new().name("epoch".to_owned()).spawn(ticking));
-    });
-}
-
-/// Ticks in `time`, at least one, and one more because the first comes at any moment.
-pub(crate) fn ticks(time: Duration) -> u64 {
-    u64::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX).saturating_add(1)
 }

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`config`] (the policy file), [`catalog`] (which modules are expected: built in, and the
 //! organisation's own), `module` (from bytes to code that keeps the contract), `cache` (compiled code on disk),
-//! `engine` (wasmtime, set up so that an answer depends on nothing but module, settings and facts), `guest` (what a module
+//! `engine` (wasmtime, set up so that an answer depends on nothing but module, settings and facts) and its `backstop`, `guest` (what a module
 //! may ask) and `pointer` (where in it), `session` (one module in one fresh store) and [`evaluate`] (all of them, and what
 //! they mean together). [`precompile()`] makes what a release brings along, which `in_place` runs.
 //!
@@ -20,6 +20,7 @@
 //! ```
 
 mod answer;
+mod backstop;
 mod bindings;
 mod cache;
 pub mod catalog;

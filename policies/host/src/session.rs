@@ -7,10 +7,10 @@ use serde_json::Value;
 use wasmtime::{Engine, Store};
 
 use crate::answer::{Info, clean};
+use crate::backstop::{self, Backstop};
 use crate::bindings::exports::ovncilium::policy::policy::Finding;
 use crate::bindings::ovncilium::policy::types::Scope;
 use crate::bindings::{PolicyModule, PolicyModulePre};
-use crate::engine;
 use crate::facts::SharedFacts;
 use crate::guest::{DocumentValue, Guest};
 use crate::limits::Limits;
@@ -20,6 +20,7 @@ use crate::trouble::{self, Trouble};
 pub(crate) struct Session {
     store: Store<Guest>,
     module: PolicyModule,
+    _backstop: Backstop,
 }
 
 impl Session {
@@ -27,19 +28,23 @@ impl Session {
     ///
     /// # Errors
     /// When the module cannot even be instantiated.
-    pub(crate) fn start(engine: &Engine, module: &PolicyModulePre<Guest>, limits: Limits) -> Result<Self, Trouble> {
-        engine::start_ticker(engine);
+    pub(crate) fn start(
+        engine: &'static Engine,
+        module: &PolicyModulePre<Guest>,
+        limits: Limits,
+    ) -> Result<Self, Trouble> {
+        let backstop = Backstop::begin(engine);
         let mut store = Store::new(engine, Guest::new(limits));
         store.limiter(|guest| guest);
         store.set_hostcall_fuel(limits.output.saturating_mul(2));
         // Before instantiation: a module's start code runs under the budgets too.
-        store.set_epoch_deadline(engine::ticks(limits.time));
+        store.set_epoch_deadline(backstop::ticks(limits.time));
         store.epoch_deadline_trap();
         let module = store
             .set_fuel(limits.fuel)
             .and_then(|()| module.instantiate(&mut store))
             .map_err(|error| trouble::of_call(&error, "starting"))?;
-        Ok(Self { store, module })
+        Ok(Self { store, module, _backstop: backstop })
     }
 
     /// What the module says about itself.
