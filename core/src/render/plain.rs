@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::{memchr, memchr2, memchr3};
+use memchr::{memchr, memchr3};
 use serde_json::{Map, Value};
 
 use super::scalar::{self, Scalar};
@@ -185,13 +185,13 @@ impl<'t, 'p> Reader<'t, 'p> {
 
     /// From `at`, behind a value, to the next content: there is nothing more on this line but a comment.
     fn leave(&mut self, at: usize) -> Option<()> {
-        let spaces = self.spaces(at);
-        let rest = at + spaces;
-        let comment = spaces > 0 && self.byte(rest) == Some(b'#');
-        if !comment && !self.ends(rest) {
-            return None;
-        }
-        self.at = (self.line_end(rest) + 1).min(self.text.len());
+        let rest = at + self.spaces(at);
+        self.at = match self.byte(rest) {
+            None => rest,
+            Some(b'\n') => rest + 1,
+            Some(b'#') if rest > at => (self.line_end(rest) + 1).min(self.text.len()),
+            Some(_) => return None,
+        };
         self.line();
         Some(())
     }
@@ -219,7 +219,8 @@ impl<'t, 'p> Reader<'t, 'p> {
                 self.keeps = matches!(&*name, "apiVersion" | "kind" | "metadata") || (heads.wanted)(&map);
                 heads.whole &= self.keeps;
             }
-            let value = match self.byte(behind + self.spaces(behind)) {
+            let content = behind + self.spaces(behind);
+            let value = match self.byte(content) {
                 None | Some(b'\n' | b'#') => {
                     self.leave(behind)?;
                     if !self.ended && self.column > indent {
@@ -230,7 +231,7 @@ impl<'t, 'p> Reader<'t, 'p> {
                         Value::Null
                     }
                 }
-                Some(_) => self.inline(behind + self.spaces(behind), indent)?,
+                Some(_) => self.inline(content, indent)?,
             };
             self.leave_way(entered);
             self.keeps = keeps;
@@ -351,21 +352,20 @@ impl<'t, 'p> Reader<'t, 'p> {
 
     /// A scalar without quotes: to the end of the line or a comment.
     fn plain(&self, at: usize) -> Option<&'t str> {
-        let line = &self.text[at..self.line_end(at)];
-        let bytes = line.as_bytes();
-        let (mut end, mut from) = (bytes.len(), 0);
-        while let Some(found) = memchr2(b':', b'#', &bytes[from..]) {
+        let bytes = self.text.as_bytes();
+        let mut from = at;
+        let end = loop {
+            let Some(found) = memchr3(b'\n', b':', b'#', &bytes[from..]) else { break bytes.len() };
             let index = from + found;
             match bytes[index] {
-                b':' if matches!(bytes.get(index + 1), None | Some(b' ')) => return None,
-                b'#' if bytes[..index].last() == Some(&b' ') => {
-                    end = index;
-                    break;
-                }
+                b'\n' => break index,
+                b':' if matches!(bytes.get(index + 1), None | Some(b' ' | b'\n')) => return None,
+                b'#' if bytes[at..index].last() == Some(&b' ') => break index,
                 _ => from = index + 1,
             }
-        }
-        Some(line[..end].trim_end_matches(' '))
+        };
+        let blanks = bytes[at..end].iter().rev().take_while(|byte| **byte == b' ').count();
+        Some(&self.text[at..end - blanks])
     }
 
     /// Text after `|` or `|-`; stands at the line behind it afterwards.
