@@ -1,18 +1,28 @@
-# Tells which connections Cilium would drop on this node if it enforced policy: those that the agent's Hubble remembers of the time
-# since SINCE (`90000ms`) ago, and those of the next WATCH seconds. Counted by direction, source, its identity, and destination; reserved identities come first, since
-# nodes are among them. Runs in Cilium's own image.
+# Tells which connections Cilium would drop on this node if it enforced policy: those of the last SINCE seconds that the agent's
+# Hubble remembers, those from the addresses in NODE (this node's own) that it remembers from before, and those of the next WATCH seconds.
+# Counted by direction, source, its identity, and destination; reserved identities come first, since nodes are among them. Runs in
+# Cilium's own image.
 set -eu
 out=${OUT:-/dev/termination-log}
-code=0
-# What it says beside the flows (that its version is not the agent's) is no flow; it counts when it failed.
-flows=$(timeout "${WATCH:-30}" hubble observe --server unix:///var/run/cilium/hubble.sock --since "${SINCE:?}" --follow \
-  --type policy-verdict --verdict AUDIT --ip-translation=false --color never -o compact 2>"$out") || code=$?
-# It follows until its time is over; ended by itself, it has not seen all of it.
-if [ "$code" -ne 124 ]; then
+begin=$(date -u -d "@$(($(date +%s) - ${SINCE:?}))" +%Y-%m-%dT%H:%M:%SZ)
+failed() {
   said=$(tail -c 900 "$out")
-  printf 'hubble ended with %s: %s\n' "$code" "$said" >"$out"
+  printf 'hubble ended with %s: %s\n' "$1" "$said" >"$out"
   exit 1
-fi
+}
+from=
+for address in ${NODE:-}; do from="$from --from-ip $address"; done
+set -- hubble observe --server unix:///var/run/cilium/hubble.sock --type policy-verdict --verdict AUDIT --ip-translation=false \
+  --color never -o compact
+# What it says beside the flows (that its version is not the agent's) is no flow; it counts when it failed.
+earlier=
+# shellcheck disable=SC2086
+[ -z "$from" ] || earlier=$("$@" --last 4095 --until "$begin" $from 2>"$out") || failed "$?"
+code=0
+flows=$(timeout "${WATCH:-30}" "$@" --since "$begin" --follow 2>"$out") || code=$?
+# It follows until its time is over; ended by itself, it has not seen all of it.
+[ "$code" -eq 124 ] || failed "$code"
+flows=$(printf '%s\n%s\n' "$earlier" "$flows")
 when='[A-Z][a-z]{2} +[0-9]+ [0-9:.]+: '
 one='([^ ]+) \(([^)]*)\)'
 verdict='policy-verdict:[^ ]+ ([A-Z_]+) AUDITED .*'

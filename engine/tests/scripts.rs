@@ -250,7 +250,7 @@ fn with_programs(task: Task, programs: &[(&str, &str)], env: &[(&str, &str)]) ->
 
 /// Run `observe.sh` with a `hubble` that does this.
 fn observed(hubble: &str) -> (i32, String) {
-    with_programs(Task::Observe, &[("hubble", hubble)], &[("WATCH", "1"), ("SINCE", "90000ms")])
+    with_programs(Task::Observe, &[("hubble", hubble)], &[("WATCH", "1"), ("SINCE", "90")])
 }
 
 #[test]
@@ -273,13 +273,29 @@ fn observe_counts_what_would_be_dropped_and_tells_reserved_identities_first() {
 }
 
 #[test]
-fn observe_asks_for_the_time_that_it_is_told() {
-    let audited = AUDITED.lines().next().unwrap();
-    let only_if = format!("case \"$*\" in *' --since 90000ms '*) echo '{audited}';; esac; exec tail -f /dev/null");
-    assert!(observed(&only_if).1.starts_with("audited 1\n"));
-    let hubble = "echo 'not to be asked' >&2; exit 1";
-    let (code, text) = with_programs(Task::Observe, &[("hubble", hubble)], &[("WATCH", "1")]);
-    assert!(code != 0 && !text.contains("audited"), "{text}");
+fn observe_asks_for_the_time_that_it_is_told_and_for_all_that_comes_from_its_node() {
+    let mut audited = AUDITED.lines();
+    let (node, pod) = (audited.next().unwrap(), audited.nth(1).unwrap());
+    let hubble = format!(
+        "begin=$(date -u -d '90 seconds ago' +%Y-%m-%dT%H:%M)\n\
+         case \"$*\" in\n\
+         *\" --last 4095 --until $begin:\"??'Z --from-ip 172.30.0.21 --from-ip 100.64.0.3') echo '{node}';;\n\
+         *\" --since $begin:\"??'Z --follow') echo '{pod}'; exec tail -f /dev/null;;\n\
+         *) echo \"$*\" >&2; exit 1;;\n\
+         esac"
+    );
+    let ask = |env: &[(&str, &str)]| with_programs(Task::Observe, &[("hubble", &hubble)], env);
+    let of_both = [("WATCH", "1"), ("SINCE", "90"), ("NODE", "172.30.0.21 100.64.0.3")];
+    let told =
+        "audited 2\ndrop 1 INGRESS 172.30.0.21 world 10.16.0.5:8080\ndrop 1 INGRESS 10.16.0.9 ID:7777 10.16.0.5:53\n";
+    // The minute may have changed in between.
+    assert!((0..3).any(|_| ask(&of_both) == (0, told.to_owned())), "{:?}", ask(&of_both));
+    let of_time = [("WATCH", "1"), ("SINCE", "90"), ("NODE", "")];
+    assert!((0..3).any(|_| ask(&of_time).1.starts_with("audited 1\ndrop 1 INGRESS 10.16.0.9 ")), "{:?}", ask(&of_time));
+    let of_neither = ask(&[("WATCH", "1"), ("NODE", "172.30.0.21")]);
+    assert!(of_neither.0 != 0 && !of_neither.1.contains("audited"), "{of_neither:?}");
+    let fails = ask(&[("WATCH", "1"), ("SINCE", "90"), ("NODE", "172.30.0.9")]);
+    assert!(fails.0 == 1 && fails.1.starts_with("hubble ended with 1: observe --server"), "{fails:?}");
 }
 
 #[test]

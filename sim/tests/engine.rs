@@ -365,6 +365,7 @@ fn what_pods_without_an_endpoint_sent_is_not_what_enforcement_would_drop() {
     assert!(matches!(process(&sim, Some(&plan)), Ok(Ended::Paused(_))), "it stops when every pod has its endpoint");
     sim.nodes_mut().node("worker-1").would_drop.clear();
     sim.nodes_mut().node("worker-1").would_have_dropped = vec![(sim.world().clock.now(), sent.1)];
+    sim.world().clock.sleep(std::time::Duration::from_secs(300));
     let Ended::Paused(reason) = resume(&sim, false) else { panic!("it went on") };
     assert!(reason.contains("10.16.0.200 as world"), "{reason}");
 }

@@ -10,7 +10,7 @@
 //! | `probe` | `probe.sh` | yes | `CONF_DIR` (mount of the host's directory, read-only) | `kernel`, `device`, `file`, `content` |
 //! | `retire` | `retire.sh` | yes | `CONF_DIR`, `FILE`, `SHA256` | `retired` or `absent`, or `refused <why>` |
 //! | `canary` | `canary.sh` | no | `PEER` | `service`, `dns`, `pod` with `ok` or `failed`; it is Ready when all are ok |
-//! | `observe` | `observe.sh` (image of Cilium, from `IMAGE`) | yes | `WATCH` seconds | `audited`, `drop` |
+//! | `observe` | `observe.sh` (image of Cilium, from `IMAGE`) | yes | `SINCE` and `WATCH` seconds, `NODE` (its addresses) | `audited`, `drop` |
 //! | `endpoints` | `endpoints.sh` (image of Cilium, from `IMAGE`) | yes | `WATCH` seconds | `endpoints`, `pending` |
 //! | `policies` | `policies.sh` | yes | `NB`, `SB`, `WANTED_0`, …, `CHASSIS_0`, …, `WATCH` seconds | `policies`, `lacking`, `behind` |
 //! | `rules` | `rules.sh` | yes | | `cleaned`, `unread` |

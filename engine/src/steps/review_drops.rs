@@ -1,9 +1,13 @@
 //! Before enforcement: what the node's agent would have dropped while it only audited.
 //!
 //! A pod on the node asks the agent's Hubble for what happened since every pod had its endpoint: before that, a pod without one had no
-//! identity, and any policy that names pods would have dropped it. What comes from a node (kubelet's probes do) stops the run; anything
-//! else stops it until a person has seen it and says so. An answer that an earlier process got is asked for again.
+//! identity, and any policy that names pods would have dropped it. What comes from the node itself is asked for as far back as Hubble
+//! remembers: it has no endpoint before or after. What comes from a node (kubelet's probes do) stops the run; anything else stops it until
+//! a person has seen it and says so. An answer that an earlier process got is asked for again.
 
+use std::net::IpAddr;
+
+use jiff::SignedDuration;
 use ovncilium_core::plan::Resource;
 use serde_json::{Value, json};
 
@@ -15,6 +19,8 @@ use crate::world::Filter;
 
 /// Annotation of nodes with their addresses in Kube-OVN's join network, from which they reach pods.
 const JOIN_ADDRESS: &str = "ovn.kubernetes.io/ip_address";
+/// Longer than any Hubble remembers, in seconds.
+const A_YEAR: i64 = 365 * 24 * 3600;
 /// Kinds of drops that are recorded with their acceptance.
 const RECORDED: usize = 20;
 
@@ -47,9 +53,10 @@ impl Work for ReviewDrops {
         if intent.get("again").is_some() {
             return stop_asking(cx, Task::Observe, node);
         }
-        // A length of time, so that the node's clock need not be ours; the pod starts later, and looks back less far.
-        let since = format!("{}ms", cx.world.clock.now().duration_since(cx.covered_since).as_millis().max(0));
-        let env = [("IMAGE", text(intent, "/image")), ("SINCE", &since)];
+        let since = since(cx.world.clock.now().duration_since(cx.covered_since)).to_string();
+        let own =
+            cx.world.cluster.get(&Resource::NODES.named("", node))?.map_or_else(Vec::new, |node| addresses(&node));
+        let env = [("IMAGE", text(intent, "/image")), ("SINCE", &since), ("NODE", &own.join(" "))];
         node_task::start(cx.world.cluster, Task::Observe, node, cx.run.as_str(), cx.settings(), &env)?;
         Ok(())
     }
@@ -60,6 +67,15 @@ impl Work for ReviewDrops {
 
     fn attempts(&self) -> u32 {
         6
+    }
+}
+
+/// Seconds that Hubble is asked for. A length of time, since the node's clock need not be ours; the pod starts later and looks back less
+/// far, which leaves agents time to hear of the last endpoints. All of it when coverage was proven by a machine whose clock is ahead.
+fn since(covered: SignedDuration) -> i64 {
+    match covered.as_secs() {
+        seconds if covered.is_negative() || seconds > A_YEAR => A_YEAR,
+        seconds => seconds,
     }
 }
 
@@ -93,16 +109,21 @@ fn judge(cx: &Cx<'_>, drops: &Drops) -> Result<Look, StepError> {
 
 /// Every address that nodes reach pods from.
 fn node_addresses(cx: &Cx<'_>) -> Result<Vec<String>, StepError> {
-    let mut addresses = Vec::new();
+    let mut found = Vec::new();
     for node in cx.world.cluster.list(&Resource::NODES, &Filter::all())? {
-        let own = node.pointer("/status/addresses").and_then(Value::as_array).into_iter().flatten();
-        addresses.extend(own.map(|address| text(address, "/address").to_owned()));
-        let annotations = node.pointer("/metadata/annotations");
-        let join = annotations.and_then(|a| a.get(JOIN_ADDRESS)).and_then(Value::as_str).unwrap_or_default();
-        addresses.extend(join.split(',').map(|address| address.trim().to_owned()));
+        found.extend(addresses(&node));
     }
-    addresses.retain(|address| !address.is_empty());
-    Ok(addresses)
+    Ok(found)
+}
+
+/// The addresses of a node, that in Kube-OVN's join network among them. No names: `status.addresses` has the host's name, too.
+fn addresses(node: &Value) -> Vec<String> {
+    let own = node.pointer("/status/addresses").and_then(Value::as_array).into_iter().flatten();
+    let own = own.map(|address| text(address, "/address"));
+    let annotations = node.pointer("/metadata/annotations");
+    let join = annotations.and_then(|a| a.get(JOIN_ADDRESS)).and_then(Value::as_str).unwrap_or_default();
+    let all = own.chain(join.split(',').map(str::trim));
+    all.filter(|address| address.parse::<IpAddr>().is_ok()).map(str::to_owned).collect()
 }
 
 /// `default/web (10.16.0.9) → default/db (10.16.0.5:5432), 4 times`.
@@ -128,4 +149,26 @@ fn words(cx: &Cx<'_>, drops: &[&Drop]) -> Result<Vec<String>, StepError> {
             )
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_behind_has_all_of_it_asked() {
+        let asked = |seconds| since(SignedDuration::from_secs(seconds));
+        assert_eq!([0, 90, -1, i64::MAX].map(asked), [0, 90, A_YEAR, A_YEAR]);
+        assert_eq!(since(SignedDuration::from_millis(-1)), A_YEAR);
+    }
+
+    #[test]
+    fn a_node_has_addresses_of_both_kinds_and_no_name() {
+        let node = json!({
+            "metadata": { "annotations": { JOIN_ADDRESS: "100.64.0.3, fd00:100:64::3" } },
+            "status": { "addresses": [{ "address": "172.30.0.2" }, { "address": "n1" }, { "address": "" }] },
+        });
+        assert_eq!(addresses(&node), ["172.30.0.2", "100.64.0.3", "fd00:100:64::3"]);
+        assert!(addresses(&json!({})).is_empty());
+    }
 }

@@ -207,10 +207,10 @@ fn observe(node: &PretendNode, since: &str, now: Timestamp) -> Outcome {
     if node.agent.is_none() {
         return Outcome::failed("rpc error: dial unix /var/run/cilium/hubble.sock: connect: no such file or directory");
     }
-    let Some(since) = since.strip_suffix("ms").and_then(|number| number.parse().ok()) else {
+    let Some(since) = since.parse().ok() else {
         return Outcome::failed(&format!("failed to parse the since time: {since}"));
     };
-    let begin = now - Duration::from_millis(since);
+    let begin = now - Duration::from_secs(since);
     let remembered = node.would_have_dropped.iter().filter(|(at, _)| *at >= begin).map(|(_, line)| line);
     let lines: Vec<&String> = node.would_drop.iter().chain(remembered).collect();
     let mut answer = format!("audited {}\n", lines.len());
