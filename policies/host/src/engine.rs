@@ -1,7 +1,7 @@
 //! wasmtime, set up so that an answer depends on nothing but module, settings and facts.
 //!
-//! Fuel is the budget: it is the same on a loaded machine. Epochs are the backstop ([`crate::backstop`]). No GC, threads, exceptions or async are compiled in; relaxed SIMD, whose results differ
-//! between processors, is off.
+//! Fuel is the budget: it is the same on a loaded machine. Epochs are the backstop ([`crate::backstop`]). No GC, threads, exceptions
+//! or async are compiled in; relaxed SIMD, whose results differ between processors, is off.
 
 use std::sync::OnceLock;
 
