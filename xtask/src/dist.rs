@@ -18,7 +18,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use ovncilium_core::Digest;
 
-use crate::run::{ChoreError, cargo, output, root, say, target};
+use crate::run::{ChoreError, cargo, output, root, say};
 
 /// Of the programs and of both plugins.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -116,7 +116,8 @@ fn text(path: &str) -> Result<String, ChoreError> {
 /// Builds the program as it is released.
 fn release() -> Result<PathBuf, ChoreError> {
     cargo(&["build", "--release", "--locked", "--package", PROGRAM], &[])?;
-    Ok(target().join("release").join(PROGRAM))
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    Ok(target.join("release").join(PROGRAM))
 }
 
 impl Parts {

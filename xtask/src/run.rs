@@ -29,11 +29,6 @@ pub(crate) fn root() -> PathBuf {
     here.parent().unwrap_or(here).to_owned()
 }
 
-/// Where cargo puts what it builds.
-pub(crate) fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
-}
-
 /// One line on stderr.
 pub(crate) fn say(line: &str) {
     // Nobody is left to be told when stderr is gone.
@@ -66,7 +61,9 @@ pub(crate) fn run(program: &str, arguments: &[&str], environment: &[(&str, Strin
 /// it: with `--package` cargo would choose fewer, and build much of it anew.
 pub(crate) fn built(name: &str, arguments: &[&str]) -> Result<(), ChoreError> {
     cargo(&["build", "--quiet", "--workspace", "--locked", "--bin", name], &[])?;
-    run(&target().join("debug").join(name).to_string_lossy(), arguments, &[])
+    // Beside this program, wherever cargo was told to put it.
+    let own = std::env::current_exe().map_err(|error| ChoreError::Start { command: name.to_owned(), error })?;
+    run(&own.with_file_name(name).to_string_lossy(), arguments, &[])
 }
 
 /// What a program says on stdout, trimmed.
