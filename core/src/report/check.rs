@@ -213,6 +213,9 @@ fn finding_text(out: &mut String, paint: &dyn Paint, finding: &Located) {
         let key = finding.pointer.as_deref().map(|pointer| format!(", {pointer}")).unwrap_or_default();
         let _ = writeln!(out, "      {place}{key}");
     }
+    if let Some(source) = &finding.source {
+        let _ = writeln!(out, "      template {source}");
+    }
     if let Some(remedy) = finding.remedy.as_deref().filter(|_| finding.verdict != Verdict::Pass) {
         let _ = writeln!(out, "      {} {remedy}", paint.paint(Label::Dim, "hint:"));
     }

@@ -1,4 +1,4 @@
-//! JUnit XML, as CI systems read it: Jenkins's `junit-10.xsd`, with PHPUnit's `file` and `line`, which GitLab reads too.
+//! JUnit XML, as CI systems read it: Jenkins's `junit-10.xsd`. It knows no place of a test case, so that is in its text.
 
 use std::fmt::Write as _;
 
@@ -23,14 +23,17 @@ pub(super) fn write(suite: &str, findings: &[Located], faults: &[Fault], problem
             Some(subject) => format!("{} ({subject})", finding.title),
             None => finding.title.clone(),
         };
-        let place = place(finding.place.as_ref());
-        let _ = write!(out, "  <testcase classname=\"{}\" name=\"{}\"{place}>", escape(&finding.id()), escape(&name));
+        let _ = write!(out, "  <testcase classname=\"{}\" name=\"{}\">", escape(&finding.id()), escape(&name));
         let mut text = match &finding.remedy {
             Some(remedy) => format!("{}\n{remedy}", finding.message),
             None => finding.message.clone(),
         };
         if let Some(place) = &finding.place {
-            let _ = write!(text, "\n{place}");
+            let key = finding.pointer.as_deref().map(|pointer| format!(", {pointer}")).unwrap_or_default();
+            let _ = write!(text, "\n{place}{key}");
+        }
+        if let Some(source) = &finding.source {
+            let _ = write!(text, "\ntemplate {source}");
         }
         match (finding.verdict, finding.severity) {
             (Verdict::Fail | Verdict::Unknown, Severity::Error) => {
@@ -57,19 +60,16 @@ pub(super) fn write(suite: &str, findings: &[Located], faults: &[Fault], problem
 }
 
 fn error(out: &mut String, class: &str, name: &str, at: Option<&Place>, message: &str, remedy: &str) {
+    let place = at.map(|place| format!("\n{place}")).unwrap_or_default();
     let _ = writeln!(
         out,
-        "  <testcase classname=\"{}\" name=\"{}\"{}><error>{}\n{}</error></testcase>",
+        "  <testcase classname=\"{}\" name=\"{}\"><error>{}\n{}{}</error></testcase>",
         escape(class),
         escape(name),
-        place(at),
         escape(message),
-        escape(remedy)
+        escape(remedy),
+        escape(&place)
     );
-}
-
-fn place(place: Option<&Place>) -> String {
-    place.map_or_else(String::new, |place| format!(" file=\"{}\" line=\"{}\"", escape(&place.file), place.line))
 }
 
 fn escape(text: &str) -> String {

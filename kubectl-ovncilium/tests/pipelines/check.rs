@@ -46,8 +46,8 @@ fn every_output_names_file_and_line_of_the_object() {
         assert!(other.get("file").is_none(), "about no object of the manifests: {other}");
 
         let junit = ran("junit").stdout;
-        let case = junit.lines().find(|line| line.contains("veth-only/default-veth")).unwrap();
-        assert!(case.contains(&format!(" file=\"{file}\" line=\"{line}\">")), "{case}");
+        let case = junit.split("  <testcase ").find(|case| case.contains("veth-only/default-veth")).unwrap();
+        assert!(case.contains(&format!("\n{file}:{line}</failure>")), "{case}");
 
         let sarif = ran("sarif");
         assert_eq!(sarif.code, 3, "{}", sarif.stderr);

@@ -240,12 +240,37 @@ fn a_key_written_twice_is_a_remark_at_the_line_that_counts() {
     assert!(run["results"].as_array().unwrap().iter().any(|result| result["ruleId"] == "duplicate-key"));
 }
 
+/// The test case of a rule, to its end.
+fn case<'r>(junit: &'r str, rule: &str) -> &'r str {
+    junit.split("  <testcase ").find(|case| case.contains(rule)).unwrap()
+}
+
 #[test]
-fn junit_has_file_and_line() {
+fn every_format_of_both_commands_names_file_line_and_template_of_the_rendered_document() {
     let folder = Folder::new(&[("r.yaml", DENIED)]);
-    let ran = folder.run(&["lint", "-o", "junit", "-f", "r.yaml"]);
-    let case = ran.stdout.lines().find(|line| line.contains("chart-chaining/native-routing")).unwrap();
-    assert!(case.contains(" file=\"r.yaml\" line=\"12\"><failure type=\"fail\">"), "{case}");
+    let template = "cilium/templates/cilium-configmap.yaml";
+    for command in [["lint", "-f"], ["check", "--manifests"]] {
+        let ran = |format: &str| folder.run(&[command[0], "-o", format, command[1], "r.yaml"]);
+        let text = ran("text").stdout;
+        let told = text.lines().any(|line| line.trim() == format!("template {template}"));
+        assert!(told && text.contains("r.yaml:12"), "{text}");
+        let junit = ran("junit").stdout;
+        let case = case(&junit, "chart-chaining/native-routing");
+        assert!(case.contains("><failure type=\"fail\">"), "{case}");
+        assert!(case.contains(&format!("\nr.yaml:12, /data/routing-mode\ntemplate {template}</failure>")), "{case}");
+        let report = ran("json").json();
+        let found = finding(&report, "native-routing");
+        assert_eq!(
+            (&found["file"], &found["line"], &found["source"]),
+            (&"r.yaml".into(), &12.into(), &template.into())
+        );
+        let sarif = ran("sarif").json();
+        let results = sarif["runs"][0]["results"].as_array().unwrap();
+        let found = results.iter().find(|found| found["ruleId"] == "chart-chaining/native-routing").unwrap();
+        let place = &found["locations"][0]["physicalLocation"];
+        assert_eq!((&place["artifactLocation"]["uri"], &place["region"]["startLine"]), (&"r.yaml".into(), &12.into()));
+        assert!(found.to_string().contains(template), "{found}");
+    }
 }
 
 #[test]
