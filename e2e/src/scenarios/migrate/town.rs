@@ -262,14 +262,25 @@ pub(super) fn await_pods(api: &Api) -> Result<()> {
     wait::until("every pod of the town is ready", LIMIT, || {
         let pods = api.list(&format!("/api/v1/namespaces/{NAMESPACE}/pods"))?;
         let ended = |pod: &Value| matches!(pod["status"]["phase"].as_str(), Some("Failed" | "Succeeded"));
-        let waiting: Vec<_> =
-            pods.iter().filter(|pod| !is_ready(pod) && !ended(pod)).map(|pod| name(pod).to_owned()).collect();
+        // A Deployment that was just made has no pods yet.
+        let deployments = api.list(&format!("/apis/apps/v1/namespaces/{NAMESPACE}/deployments"))?;
+        let waiting = pods.iter().filter(|pod| !is_ready(pod) && !ended(pod));
+        let waiting: Vec<_> = waiting
+            .chain(deployments.iter().filter(|one| !has_its_pods(one)))
+            .map(|one| name(one).to_owned())
+            .collect();
         Ok(match (pods.len() < 10, waiting.is_empty()) {
             (false, true) => Seen::Ready(()),
             (true, _) => Seen::NotYet(format!("only {} pods", pods.len())),
             (_, false) => Seen::NotYet(waiting.join(", ")),
         })
     })
+}
+
+/// Whether the controller has seen the Deployment, and as many pods are ready as there are to be.
+fn has_its_pods(deployment: &Value) -> bool {
+    deployment["status"]["observedGeneration"] == deployment["metadata"]["generation"]
+        && deployment["status"]["readyReplicas"] == deployment["spec"]["replicas"]
 }
 
 /// Ready, and not being deleted.
