@@ -8,7 +8,6 @@
 //! [`selector`] read them, [`jitter`] makes pods differ.
 
 pub mod actors;
-pub mod base64;
 pub mod charts;
 pub mod clock;
 mod cluster;

@@ -6,6 +6,7 @@
 mod services;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ovncilium_core::facts::{Facts, Subject};
@@ -341,7 +342,7 @@ fn an_agent_that_audits_against_its_settings_stops_a_takeover_that_believes_them
     // Somebody has set policyAuditMode=false and restarted all agents but one.
     let agent = |sim: &SimCluster| sim.nodes_mut().node(FORGOTTEN).agent.clone().unwrap();
     let mut audits = agent(&sim);
-    audits.settings.insert("policy-audit-mode".into(), "true".into());
+    Arc::make_mut(&mut audits.settings).insert("policy-audit-mode".into(), "true".into());
     sim.nodes_mut().node(FORGOTTEN).agent = Some(audits);
     sim.pass_time(Duration::from_secs(60));
     let plan = takeover(sim.world()).unwrap();

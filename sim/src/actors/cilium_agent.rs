@@ -61,7 +61,7 @@ impl Actor for CiliumAgents {
                 continue;
             }
             if pass.nodes.node(node).agent.is_none() {
-                let settings = settings(pass, node, pod);
+                let settings = settings(pass, node, pod).into();
                 pass.nodes.node(node).agent = Some(AgentProcess {
                     pod: objects::uid(pod).to_owned(),
                     since: pass.now,

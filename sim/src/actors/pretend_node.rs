@@ -1,6 +1,7 @@
 //! What is on the nodes and in OVN: state that no API object holds, shared by the actors of one cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -32,7 +33,7 @@ pub struct AgentProcess {
     /// When it started.
     pub since: Timestamp,
     /// Its settings: `cilium-config` and the CiliumNodeConfigs that selected the node when it started.
-    pub settings: BTreeMap<String, String>,
+    pub settings: Arc<BTreeMap<String, String>>,
     /// It answers cilium-cni.
     pub serving: bool,
     /// Its readiness probe succeeds.

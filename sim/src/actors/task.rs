@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use ovncilium_core::facts::conflists::is_loaded;
 use ovncilium_core::plan::{Resource, action::TASK_LABEL};
 use serde_json::Value;
 
 use super::{Cleanup, Pass, PretendNode};
-use crate::{base64, objects};
+use crate::objects;
 
 /// Bytes a termination message may have; the probe cuts its answer there.
 const MESSAGE_LIMIT: usize = 4_000;
@@ -102,7 +104,7 @@ fn probe(node: &PretendNode) -> String {
     for name in names.into_iter().filter(|name| is_loaded(name)) {
         let content = node.fs.read(name).unwrap_or_default();
         if content.len() <= CONTENT_LIMIT {
-            let _ = writeln!(answer, "content {name} {}", base64::encode(content));
+            let _ = writeln!(answer, "content {name} {}", STANDARD.encode(content));
         }
     }
     while answer.len() > MESSAGE_LIMIT {

@@ -1,11 +1,12 @@
 //! The pretend chart of Kube-OVN, as a release keeps it: objects with the two switches as `{{ .Values.func.… }}`.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ovncilium_engine::world::{ChartsError, Kept};
 use serde_json::{Value, json};
 
 use super::release::Stored;
 use super::{failed, merge, owned};
-use crate::base64;
 
 /// The switches in a template, and where they are in the values.
 const SWITCHES: [(&str, &str); 2] =
@@ -44,7 +45,7 @@ pub(crate) fn secret(chart: &Value, values: &Value, release: &str, namespace: &s
             "namespace": namespace,
             "labels": { "name": release, "owner": "helm", "status": "deployed", "version": "1" },
         },
-        "data": { "release": base64::encode(body.to_string()) },
+        "data": { "release": STANDARD.encode(body.to_string()) },
     })
 }
 

@@ -1,13 +1,15 @@
 //! Releases in the cluster: stored as Secrets, applied object by object.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ovncilium_core::plan::Resource;
 use ovncilium_engine::world::{ChartsError, Cluster, ClusterError, Filter};
 use serde_json::{Value, json};
 
 use super::{failed, merge};
+use crate::objects;
 use crate::resources::{self, SECRETS};
 use crate::store::Client;
-use crate::{base64, objects};
 
 /// One revision as it is stored.
 #[derive(Debug, Clone)]
@@ -53,7 +55,7 @@ impl Releases<'_> {
                 "namespace": self.namespace,
                 "labels": { "name": self.release, "owner": "helm", "status": pending, "version": revision.to_string() },
             },
-            "data": { "release": base64::encode(body.to_string()) },
+            "data": { "release": STANDARD.encode(body.to_string()) },
         });
         let secret = self.client.create(&SECRETS, &secret).map_err(|error| refused(command, &error))?;
         // A revision a dead helm left pending may have made objects, so every manifest counts, not only the deployed one.
@@ -125,7 +127,7 @@ impl Releases<'_> {
 }
 
 fn read(secret: Value) -> Option<Stored> {
-    let bytes = base64::decode(objects::text(&secret, "/data/release"))?;
+    let bytes = STANDARD.decode(objects::text(&secret, "/data/release")).ok()?;
     let mut body: Value = serde_json::from_slice(&bytes).ok()?;
     Some(Stored {
         revision: objects::label(&secret, "version")?.parse().ok()?,

@@ -1,11 +1,13 @@
 //! A chained Cilium that serves Services alone: somebody serves them on every node at every moment, and the API server's log shows why.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ovncilium_core::plan::kube_proxy::NoReplacement;
 use ovncilium_core::plan::{Action, lint};
 use ovncilium_engine::kube_proxy::look;
+use ovncilium_sim::WriteRecord;
 use ovncilium_sim::example::guide;
 use ovncilium_sim::resources::SECRETS;
-use ovncilium_sim::{WriteRecord, base64};
 use serde_json::json;
 
 use super::*;
@@ -67,7 +69,7 @@ fn revisions(sim: &SimCluster) -> Vec<Value> {
     let filter = Filter::in_namespace("kube-system").labelled("owner=helm,name=cilium");
     let secrets = sim.person().list(&SECRETS, &filter).unwrap();
     let body = |secret: &Value| -> Value {
-        serde_json::from_slice(&base64::decode(secret["data"]["release"].as_str().unwrap()).unwrap()).unwrap()
+        serde_json::from_slice(&STANDARD.decode(secret["data"]["release"].as_str().unwrap()).unwrap()).unwrap()
     };
     let mut all: Vec<(u32, Value)> = secrets
         .iter()
@@ -155,7 +157,7 @@ fn killed_at_a_write_it_is_completed_and_served_all_the_same() {
 fn an_agent_that_does_not_serve_stops_it_while_nothing_was_changed() {
     let sim = alone(22);
     let mut stale = sim.nodes_mut().node("worker-2").agent.clone().unwrap();
-    stale.settings.insert("kube-proxy-replacement".into(), "false".into());
+    Arc::make_mut(&mut stale.settings).insert("kube-proxy-replacement".into(), "false".into());
     sim.nodes_mut().node("worker-2").agent = Some(stale);
     let begun = plan(&sim).unwrap();
     let Ok(Ended::Paused(why)) = process(&sim, Some(&begun)) else { panic!("it went on") };
