@@ -1,6 +1,7 @@
 //! Other releases of Helm than the two of [`crate::tools`], listed in `e2e/tools/helms.txt` and built only when a scenario asks.
 //!
-//! Each is built from its published module.
+//! Each is built from its published module, for a minute and a half of two processors. `OVNCILIUM_HELMS=ends` leaves out what stands
+//! between the oldest and the newest of a major: CI builds everything anew each time.
 
 use std::{
     env, fmt, fs,
@@ -32,11 +33,11 @@ impl fmt::Display for Helm {
     }
 }
 
-/// Every Helm at hand, from the oldest to the newest: those of the list and the two of `tools`.
+/// Every Helm that is asked for, from the oldest to the newest: those of the list and the two of `tools`.
 ///
 /// # Errors
-/// As [`Tools::build`], and [`Error::Expectation`] when a module is not the one of the list.
-pub fn all(tools: &Tools) -> Result<Vec<Helm>> {
+/// As [`Tools::build`], and [`Error::Expectation`] when a module is not the one of the list, or `OVNCILIUM_HELMS` asks for what is not known.
+pub fn chosen(tools: &Tools) -> Result<Vec<Helm>> {
     let go = tools::go_program()?;
     let cache = tools::cache_dir()?;
     let mut helms = tools
@@ -44,7 +45,13 @@ pub fn all(tools: &Tools) -> Result<Vec<Helm>> {
         .map(|(version, path)| Ok(Helm { version: parse(version)?, path }))
         .into_iter()
         .collect::<Result<Vec<_>>>()?;
-    for release in releases(LIST)? {
+    let releases = releases(LIST)?;
+    let releases = match env::var("OVNCILIUM_HELMS").unwrap_or_default().as_str() {
+        "" | "all" => releases,
+        "ends" => ends(releases),
+        other => return Err(Error::Expectation(format!("OVNCILIUM_HELMS={other}: there are `all` and `ends`"))),
+    };
+    for release in releases {
         helms.push(Helm { version: parse(release.published.version)?, path: release.build(&go, &cache)? });
     }
     helms.sort_by_key(|helm| helm.version);
@@ -78,6 +85,14 @@ struct Replaced<'l> {
 
 fn releases(list: &str) -> Result<Vec<Release<'_>>> {
     list.lines().filter(|line| !line.starts_with('#')).map(release).collect()
+}
+
+/// Of a sorted list the oldest and the newest of each major, which is a module of its own.
+fn ends(releases: Vec<Release<'_>>) -> Vec<Release<'_>> {
+    let majors: Vec<&str> = releases.iter().map(|release| release.published.module).collect();
+    let inner = |at: usize| at > 0 && majors[at - 1] == majors[at] && majors.get(at + 1) == Some(&majors[at]);
+    let ends: Vec<bool> = (0..majors.len()).map(|at| !inner(at)).collect();
+    releases.into_iter().zip(ends).filter(|(_, is_end)| *is_end).map(|(release, _)| release).collect()
 }
 
 fn release(line: &str) -> Result<Release<'_>> {
@@ -153,6 +168,18 @@ mod tests {
                 release.published.sum
             );
         }
+    }
+
+    #[test]
+    fn the_ends_are_the_oldest_and_the_newest_of_each_major() {
+        let of = |lines: &'static str| -> Vec<&str> {
+            ends(releases(lines).unwrap()).iter().map(|release| release.published.version).collect()
+        };
+        assert_eq!(
+            of("m/v3 v3.4 a\nm/v3 v3.9 a\nm/v3 v3.17 a\nm/v3 v3.22 a\nm/v4 v4.0 a\nm/v4 v4.1 a\nm/v4 v4.3 a"),
+            ["v3.4", "v3.22", "v4.0", "v4.3"]
+        );
+        assert_eq!(of("m/v3 v3.4 a\nm/v4 v4.0 a"), ["v3.4", "v4.0"]);
     }
 
     #[test]

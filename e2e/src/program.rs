@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 use crate::{
     error::{Error, Result},
+    process::COLLECTOR,
     tools::Tools,
     verdict::expect,
 };
@@ -190,10 +191,10 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// A program with this home directory and nothing else of the environment.
+    /// A program with this home directory and, of the environment, nothing else but how often Go collects.
     pub(crate) fn of(program: &Path, home: &Path) -> Self {
         let mut command = Command::new(program);
-        command.env_clear().env("HOME", home).stdin(Stdio::null());
+        command.env_clear().env("HOME", home).env(COLLECTOR.0, COLLECTOR.1).stdin(Stdio::null());
         Self { command, stdin: None, limit: LIMIT, home: None }
     }
 

@@ -1,4 +1,4 @@
-//! The Helm plugin as people meet it, in every Helm from 3.4 to the newest: installed, called, refused; two clusters in one kubeconfig.
+//! The Helm plugin as people meet it, in Helms from 3.4 to the newest ([`helms`]): installed, called, refused; two clusters in one kubeconfig.
 //!
 //! Reading order: [`packages`] are what `cargo xtask dist` makes, [`machine`] a machine with one Helm and nothing of ours on it,
 //! [`install`] puts the plugin there and takes it away, [`render`] judges a chart without a cluster, [`clusters`] are two real API
@@ -32,7 +32,7 @@ fn play(tools: &Tools, tests: &mut Tests<'_>) {
     let Some(program) = tests.run("builds_the_program", || Program::build(tools)) else { return };
     let Some(packages) = tests.run("makes_the_packages", || Packages::make(&program)) else { return };
     let Some(clusters) = tests.run("two_clusters_are_at_work", || Clusters::start(tools)) else { return };
-    let Some(helms) = tests.run("has_every_helm", || helms::all(tools)) else { return };
+    let Some(helms) = tests.run("has_its_helms", || helms::chosen(tools)) else { return };
     let newest = [helms.iter().rfind(|helm| helm.version.0 == 3), helms.last()];
     for helm in newest.into_iter().flatten() {
         let mut tell = Teller { helm, tests };

@@ -15,9 +15,9 @@ use crate::{
     verdict::expect,
 };
 
-/// How much longer a module that never ends may hold the program up than one that answers. Its own limit is ten seconds, which it uses up
-/// where it gets too little of the processor for its fuel to end before.
-const LONGER: Duration = Duration::from_secs(13);
+/// What the program may take where a module never ends. The module's own limit is ten seconds; the rest is what reading a cluster takes
+/// while all stories begin at the same time. That the limit is kept to is tested in `policies/host`, by what was spent.
+const MOST: Duration = Duration::from_secs(60);
 
 /// Plays on a cluster where nothing has begun; `common` names chart and helm.
 pub(super) fn play(stage: &Stage<'_>, town: &Town, common: &[&str], tell: &Teller) {
@@ -25,17 +25,14 @@ pub(super) fn play(stage: &Stage<'_>, town: &Town, common: &[&str], tell: &Telle
         town.quietly(|| town.call(stage.program, &[&["migrate", "--yes"], common, rest].concat())?.run())
     };
     let hostile = |name: &str| repository().join("policies/hostile").join(name).to_string_lossy().into_owned();
-    let answered = tell.run("a_module_that_denies_stops_the_migration", || {
-        let output = migrate(&["--policy", &hostile("deny.wat")])?.ended_with(&[3])?;
-        tell.note(&format!("deny.wat has answered after {:.1} s", output.took.as_secs_f64()));
-        Ok(output.took)
+    tell.run("a_module_that_denies_stops_the_migration", || {
+        migrate(&["--policy", &hostile("deny.wat")])?.ended_with(&[3]).map(drop)
     });
-    let most = answered.unwrap_or_default() + LONGER;
     for (name, module) in [("loops", "loop.wat"), ("traps", "trap.wat"), ("takes_all_memory", "allocate.wat")] {
         tell.run(&format!("a_module_that_{name}_agrees_to_nothing"), || {
             let output = migrate(&["--policy", &hostile(module)])?.ended_with(&[4])?;
             tell.note(&format!("{module} was stopped after {:.1} s", output.took.as_secs_f64()));
-            expect(output.took < most, || format!("it took {:?}", output.took))
+            expect(output.took < MOST, || format!("it took {:?}", output.took))
         });
     }
     tell.run("a_module_that_is_not_wasm_agrees_to_nothing", || {
