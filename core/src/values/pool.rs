@@ -80,7 +80,7 @@ pub fn check(addresses: &Addresses, given: &[String]) -> Result<(), NoPool> {
 
 /// Every /16 that is tried, the best known first. Those of 10.0.0.0/8, where clusters and companies live, come last and from
 /// the end.
-fn candidates() -> impl Iterator<Item = String> {
+pub fn candidates() -> impl Iterator<Item = String> {
     let first = FIRST.iter().map(|pool| (*pool).to_owned());
     let shared = (67..=127).map(|second| format!("100.{second}.0.0/16"));
     let private = (16..=31).filter(|second| *second != 30).rev().map(|second| format!("172.{second}.0.0/16"));

@@ -50,7 +50,9 @@ mod finding;
 #[cfg(target_arch = "wasm32")]
 pub mod guest;
 mod info;
+pub mod kube_ovn;
 mod policy;
+pub mod pool;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 pub mod version;

@@ -4,6 +4,7 @@
 //! 10.0.0.0/8 contains Kube-OVN's 10.16.0.0/16.
 
 use ovncilium_policy_sdk::cidr::Cidr;
+use ovncilium_policy_sdk::pool;
 use ovncilium_policy_sdk::prelude::*;
 use serde::Deserialize;
 
@@ -67,6 +68,12 @@ impl Policy for AddressPlan {
 
 /// One finding per range that the pool meets, or that cannot be read.
 fn meetings(own: &str, pool: &Cidr, ranges: &[Range]) -> Vec<Finding> {
+    let remedy = match pool::free(ranges.iter().map(|range| range.cidr.as_str())) {
+        Ok(free) => format!("`--set ipam.operator.clusterPoolIPv4PodCIDRList={{{free}}}`: nobody uses it"),
+        Err(why) => format!(
+            "set `ipam.operator.clusterPoolIPv4PodCIDRList` to a range of your own that nobody uses; none is proposed: {why}"
+        ),
+    };
     let one = |range: &Range| match range.cidr.parse::<Cidr>() {
         Ok(other) if !pool.overlaps(&other) => None,
         Ok(_) => Some(
@@ -78,7 +85,7 @@ fn meetings(own: &str, pool: &Cidr, ranges: &[Range]) -> Vec<Finding> {
                 ),
             )
             .subject(range.user.clone())
-            .remedy("set `ipam.operator.clusterPoolIPv4PodCIDRList` to a free range, such as {100.65.0.0/16}"),
+            .remedy(remedy.clone()),
         ),
         Err(error) => Some(
             Finding::unknown(RULE, format!("the {} range of {} cannot be read: {error}", range.kind, range.user))

@@ -4,7 +4,9 @@ mod pods;
 
 use ovncilium_policy_sdk::cidr::Cidr;
 use ovncilium_policy_sdk::cilium::CiliumConfig;
+use ovncilium_policy_sdk::pool;
 use ovncilium_policy_sdk::prelude::*;
+use ovncilium_policy_sdk::version::Version;
 use serde::Deserialize;
 
 const DEVICES: &str = "devices";
@@ -17,6 +19,10 @@ const MARK: &str = "identity-mark";
 const AUDIT: &str = "enforcement";
 const AUDIT_HURTS: &str = "enforcement-spares-unmanaged";
 
+/// First chart that reads `clusterPoolIPv4PodCIDRList`.
+const SINCE_POOL_LIST: Version = Version::new(1, 11, 0);
+/// First chart that reads `forceDeviceDetection`.
+const SINCE_DETECTION: Version = Version::new(1, 16, 0);
 /// Ranges Kube-OVN uses unless told otherwise: pods, join network, Services.
 const KUBE_OVN_DEFAULTS: [&str; 3] = ["10.16.0.0/16", "100.64.0.0/16", "10.96.0.0/12"];
 
@@ -77,6 +83,9 @@ struct Installation {
 #[derive(Deserialize)]
 struct Cni {
     network_type: String,
+    /// `--iface`: names and regular expressions.
+    #[serde(default)]
+    iface: Option<String>,
 }
 
 /// The device of Kube-OVN's tunnel.
@@ -125,8 +134,34 @@ fn devices(config: &CiliumConfig, context: &Context<'_>) -> Finding {
         format!("devices is \"{}\", without {}", listed.join(" "), missing.join(" and "))
     };
     let device = known.unwrap_or("genev_sys_6081");
-    let remedy = format!("--set devices=\"<uplink> ovn0 {device}\" --set forceDeviceDetection=true (charts from 1.16)");
+    let uplinks: Vec<String> = installations
+        .iter()
+        .flatten()
+        .flat_map(|installation| installation.cni.iface.iter())
+        .flat_map(|list| list.split(','))
+        .filter_map(uplink)
+        .collect();
+    let uplinks = if uplinks.is_empty() { "UPLINK".to_owned() } else { uplinks.join(" ") };
+    let told = if uplinks == "UPLINK" { ", where UPLINK is the device of the nodes' addresses" } else { "" };
+    // A chart before 1.16 ignores the second; it then attaches to what is named.
+    let detects = if config.version.is_some_and(|version| version < SINCE_DETECTION) {
+        ""
+    } else {
+        " --set forceDeviceDetection=true"
+    };
+    let remedy = format!("--set devices=\"{uplinks} ovn0 {device}\"{detects}{told}");
     config.place(Finding::fail(rule, message).remedy(remedy), key)
+}
+
+/// What Cilium is told for one of Kube-OVN's `--iface`: `eth0` as it is, `bond.*` as `bond+`; none for what it has no words for.
+fn uplink(iface: &str) -> Option<String> {
+    let iface = iface.trim();
+    let (name, any) = match iface.strip_suffix(".*").or_else(|| iface.strip_suffix('*')) {
+        Some(prefix) => (prefix.trim_start_matches('^'), "+"),
+        None => (iface, ""),
+    };
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.@".contains(c));
+    is_name.then(|| format!("{name}{any}"))
 }
 
 /// `eth+` matches every device whose name begins with `eth`.
@@ -134,13 +169,24 @@ fn matches(pattern: &str, device: &str) -> bool {
     pattern.strip_suffix('+').map_or(pattern == device, |prefix| device.starts_with(prefix))
 }
 
+/// Charts before 1.10.11 and 1.11.5 do not read `operator.unmanagedPodWatcher`.
+fn has_no_watcher_value(version: Version) -> bool {
+    let eleven = Version::new(1, 11, 0);
+    version < Version::new(1, 10, 11) || (version >= eleven && version < Version::new(1, 11, 5))
+}
+
 fn watcher(config: &CiliumConfig, pods: &Result<Option<pods::Pods>, String>) -> Finding {
     let key = "unmanaged-pod-watcher-interval";
     if ["0", "0s"].iter().any(|off| config.is(key, off)) {
         return config.place(Finding::pass(WATCHER).message(config.told(key)), key);
     }
-    let remedy = "--set operator.unmanagedPodWatcher.restart=false (charts before 1.10.11 and 1.11.5: --set-string \
-                  extraConfig.unmanaged-pod-watcher-interval=0)";
+    let by_value = "--set operator.unmanagedPodWatcher.restart=false";
+    let by_key = "--set-string extraConfig.unmanaged-pod-watcher-interval=0";
+    let remedy = match config.version {
+        Some(version) if has_no_watcher_value(version) => by_key.to_owned(),
+        Some(_) => by_value.to_owned(),
+        None => format!("{by_value} (charts before 1.10.11 and 1.11.5: {by_key})"),
+    };
     let finding = match pods {
         Err(why) => Finding::unknown(
             WATCHER_HURTS,
@@ -177,7 +223,6 @@ fn pool(config: &CiliumConfig, context: &Context<'_>) -> Vec<Finding> {
     if pool.is_empty() {
         return vec![config.place(Finding::skip(POOL, "no IPv4 pool is set"), key)];
     }
-    let remedy = "--set ipam.operator.clusterPoolIPv4PodCIDRList={100.65.0.0/16} (clusterPoolIPv4PodCIDR before 1.11)";
     let meets = |other: &Cidr| pool.iter().any(|own| own.overlaps(other));
     let ranges: Option<Vec<Range>> = match fact(context, "addresses", "/ranges") {
         Ok(ranges) => ranges,
@@ -186,11 +231,22 @@ fn pool(config: &CiliumConfig, context: &Context<'_>) -> Vec<Finding> {
             return vec![config.place(Finding::unknown(POOL_HURTS, told), key)];
         }
     };
+    let in_use: Vec<&str> = match &ranges {
+        Some(ranges) => ranges.iter().map(|range| range.cidr.as_str()).collect(),
+        None => KUBE_OVN_DEFAULTS.to_vec(),
+    };
+    let remedy = match (pool::free(in_use), config.version.is_some_and(|version| version < SINCE_POOL_LIST)) {
+        (Ok(free), false) => format!("--set ipam.operator.clusterPoolIPv4PodCIDRList={{{free}}}"),
+        (Ok(free), true) => format!("--set ipam.operator.clusterPoolIPv4PodCIDR={free}"),
+        (Err(why), _) => format!(
+            "set `ipam.operator.clusterPoolIPv4PodCIDRList` to a range of your own that nobody uses; none is proposed: {why}"
+        ),
+    };
     let judge = |range: &Range| match range.cidr.parse::<Cidr>() {
         Ok(other) if !meets(&other) => None,
         Ok(_) => {
             let told = format!("{}, which overlaps the {} range {}", config.told(key), range.kind, range.cidr);
-            Some(Finding::fail(POOL_HURTS, format!("{told} of {}", range.user)).remedy(remedy))
+            Some(Finding::fail(POOL_HURTS, format!("{told} of {}", range.user)).remedy(remedy.clone()))
         }
         Err(error) => {
             let told = format!("the {} range of {} cannot be read: {error}", range.kind, range.user);
@@ -205,7 +261,7 @@ fn pool(config: &CiliumConfig, context: &Context<'_>) -> Vec<Finding> {
                 .filter(|range| range.parse::<Cidr>().is_ok_and(|range| meets(&range)))
                 .collect();
             let told = format!("{}, which overlaps Kube-OVN's defaults {}", config.told(key), met.join(", "));
-            if met.is_empty() { Vec::new() } else { vec![Finding::fail(POOL, told).remedy(remedy)] }
+            if met.is_empty() { Vec::new() } else { vec![Finding::fail(POOL, told).remedy(remedy.clone())] }
         }
     };
     let pass = || Finding::pass(if ranges.is_some() { POOL_HURTS } else { POOL }).message(config.told(key));

@@ -6,6 +6,7 @@
 mod blockers;
 
 use blockers::Networks;
+use ovncilium_policy_sdk::kube_ovn::{self, Switch};
 use ovncilium_policy_sdk::prelude::*;
 use serde::Deserialize;
 
@@ -62,16 +63,18 @@ impl Policy for KubeOvnLoadBalancer {
         }
         let turns_off = context.facts.require::<bool>("intent", "/turns_load_balancer_off");
         let mut findings = Vec::new();
-        for installation in &installations {
+        let owned: Vec<kube_ovn::Installation> = context.facts.require("kube-ovn", "/installations")?;
+        for (installation, owned) in installations.iter().zip(&owned) {
             let controller = &installation.controller;
             let finding = match (controller.enable_lb, &turns_off) {
                 (false, _) => Finding::pass(OFF).message("it is off (--enable-lb=false)"),
                 (true, Ok(true)) => {
                     Finding::pass(OFF).message("it is on; the plan turns it off once another provider is proven")
                 }
-                (true, Ok(false)) => Finding::fail(OFF, "it is on (--enable-lb), and nothing turns it off").remedy(
-                    "migrate with `kubectl ovncilium migrate`, or set `--enable-lb=false` on kube-ovn-controller first",
-                ),
+                (true, Ok(false)) => Finding::fail(OFF, "it is on (--enable-lb), and nothing turns it off").remedy(format!(
+                    "`kubectl ovncilium migrate` turns it off at its safe moment; who installs the chart alone turns it off first: {}",
+                    owned.turns_off(Switch::LoadBalancer)
+                )),
                 (true, Err(why)) => Finding::unknown(OFF, format!("it is on, and {why}")),
             };
             findings.push(finding.subject(object(installation)));

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use ovncilium_policy_sdk::kube_ovn::{self, Switch};
 use ovncilium_policy_sdk::prelude::*;
 use serde::Deserialize;
 
@@ -58,16 +59,18 @@ impl Policy for KubeOvnNetworkPolicy {
         }
         let turns_off = context.facts.require::<bool>("intent", "/turns_network_policy_off");
         let mut findings = Vec::new();
-        for installation in &installations {
+        let owned: Vec<kube_ovn::Installation> = context.facts.require("kube-ovn", "/installations")?;
+        for (installation, owned) in installations.iter().zip(&owned) {
             let controller = &installation.controller;
             let object = format!("deployment {}/{}", installation.namespace, controller.name);
             let finding = match (controller.enable_np, &turns_off) {
                 (false, _) => Finding::pass(OFF).message("it is off (--enable-np=false)"),
                 (true, Ok(true)) => Finding::pass(OFF)
                     .message("it is on; the plan turns it off after the last pod has its CiliumEndpoint"),
-                (true, Ok(false)) => Finding::fail(OFF, "it is on (--enable-np), and nothing turns it off").remedy(
-                    "migrate with `kubectl ovncilium migrate`, or set `--enable-np=false` on kube-ovn-controller first",
-                ),
+                (true, Ok(false)) => Finding::fail(OFF, "it is on (--enable-np), and nothing turns it off").remedy(format!(
+                    "`kubectl ovncilium migrate` turns it off at its safe moment; who installs the chart alone turns it off first: {}",
+                    owned.turns_off(Switch::NetworkPolicy)
+                )),
                 (true, Err(why)) => Finding::unknown(OFF, format!("it is on, and {why}")),
             };
             findings.push(finding.subject(object.clone()));

@@ -87,7 +87,7 @@ fn of_chart(gateways: &[String], config: &CiliumConfig) -> Vec<Finding> {
         Some(version) if version < SINCE => format!("Cilium {version} cannot turn source verification off"),
         _ => config.told(KEY),
     };
-    let of = |gateway: &String| config.place(denied(&cause), KEY).subject(format!("gateway/{gateway}"));
+    let of = |gateway: &String| config.place(denied(&cause, config.version), KEY).subject(format!("gateway/{gateway}"));
     gateways.iter().map(of).collect()
 }
 
@@ -95,17 +95,27 @@ fn of_cluster(gateways: &[String], context: &Context<'_>) -> Vec<Finding> {
     match is_off(context) {
         Ok(Some(why)) => vec![Finding::pass(FORWARDS).message(why)],
         Ok(None) => {
-            let of = |gateway: &String| denied("sources are verified").subject(format!("gateway/{gateway}"));
+            let target: Option<String> = context.facts.get("intent", "/cilium_version").ok().flatten();
+            let target = target.as_deref().and_then(Version::parse);
+            let of = |gateway: &String| denied("sources are verified", target).subject(format!("gateway/{gateway}"));
             gateways.iter().map(of).collect()
         }
         Err(why) => vec![Finding::unknown(FORWARDS, why)],
     }
 }
 
-fn denied(cause: &str) -> Finding {
-    Finding::fail(FORWARDS, format!("it forwards packets of other pods, which Cilium would drop: {cause}")).remedy(
-        "choose a chart of 1.17 or newer and set `daemon.enableSourceIPVerification=false`, or remove the gateway",
-    )
+/// By the version that is to be installed, where it is known.
+fn denied(cause: &str, version: Option<Version>) -> Finding {
+    let off = "`--set daemon.enableSourceIPVerification=false`";
+    let remedy = match version {
+        Some(version) if version < SINCE => {
+            format!("choose a chart of {SINCE} or newer with {off}, or remove the gateway")
+        }
+        Some(_) => format!("{off}, or remove the gateway"),
+        None => format!("{off} (chart {SINCE} or newer), or remove the gateway"),
+    };
+    Finding::fail(FORWARDS, format!("it forwards packets of other pods, which Cilium would drop: {cause}"))
+        .remedy(remedy)
 }
 
 /// Why source verification is or will be off.

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use ovncilium_core::compat::cilium::CILIUM_MINORS;
+use ovncilium_core::compat::cilium::{CILIUM_MINORS, Chart, VALUES};
 use ovncilium_core::compat::helm;
 use ovncilium_core::compat::kube_ovn::KUBE_OVN_MINORS;
-use ovncilium_core::policy::Verdict;
+use ovncilium_core::policy::{Finding, Verdict};
 use ovncilium_policy_host::{BUILTINS, DocumentSource, EvaluateOptions, evaluate};
 use serde_json::{Value, json};
 
 use crate::support::{Values, builtin, facts, now};
 
-/// The verdict of one rule of one built-in module; none when it says nothing of the rule.
-fn verdict(policy: &str, rule: &str, known: &[(&str, Value)], documents: Option<Vec<Value>>) -> Option<Verdict> {
+/// What one built-in module finds.
+fn findings(policy: &str, known: &[(&str, Value)], documents: Option<Vec<Value>>) -> Vec<Finding> {
     let only = BUILTINS.iter().filter(|other| **other != policy).fold(builtin(), |all, other| all.without(other));
     let known: BTreeMap<String, Value> =
         known.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
@@ -20,7 +20,59 @@ fn verdict(policy: &str, rule: &str, known: &[(&str, Value)], documents: Option<
     let stream = stream.as_ref().map(|documents| documents as &dyn DocumentSource);
     let evaluation = evaluate(&only, &facts(&known).into(), stream, &EvaluateOptions::at(now()));
     assert!(!evaluation.faults.iter().any(|fault| fault.policy == policy), "{:?}", evaluation.faults);
-    evaluation.findings.iter().find(|finding| finding.rule.as_str() == rule).map(|finding| finding.verdict)
+    evaluation.findings
+}
+
+/// The verdict of one rule; none when the module says nothing of the rule.
+fn verdict(policy: &str, rule: &str, known: &[(&str, Value)], documents: Option<Vec<Value>>) -> Option<Verdict> {
+    findings(policy, known, documents)
+        .iter()
+        .find(|finding| finding.rule.as_str() == rule)
+        .map(|finding| finding.verdict)
+}
+
+/// What `chart-chaining` and `nat-gateway` advise for a chart of this version that sets nothing but a pool, by rule.
+fn advice(version: &str) -> BTreeMap<String, String> {
+    let image = format!("quay.io/cilium/cilium:v{version}");
+    let data = json!({"cluster-pool-ipv4-cidr": "10.0.0.0/8"});
+    let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cilium-config"}, "data": data});
+    let agent = json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "cilium"},
+        "spec": {"template": {"spec": {"containers": [{"name": "cilium-agent", "image": image}]}}}});
+    let networks = json!({"subnets": [], "nat_gateways": ["default/gw"]});
+    let known = [("intent", json!({})), ("networks", networks)];
+    ["chart-chaining", "nat-gateway"]
+        .iter()
+        .flat_map(|policy| findings(policy, &known, Some(vec![config.clone(), agent.clone()])))
+        .map(|finding| (finding.rule.as_str().to_owned(), finding.remedy.unwrap_or_default()))
+        .collect()
+}
+
+#[test]
+fn what_is_advised_for_a_chart_is_read_by_it() {
+    for row in CILIUM_MINORS {
+        for patch in [0, 9] {
+            let version = format!("1.{}.{patch}", row.minor);
+            let chart = Chart::of(&version).unwrap();
+            let advice = advice(&version);
+            let keys = advice.values().flat_map(|remedy| remedy.split("--set ").skip(1));
+            let keys: Vec<&str> = keys.filter_map(|set| set.split_once('=')).map(|(key, _)| key).collect();
+            assert!(keys.len() > 8, "{version}: {advice:?}");
+            // A key that is not in the table is read by every chart, or the table would lack it.
+            let listed = |key: &&&str| VALUES.iter().any(|row| row.key == **key);
+            let ignored: Vec<_> = keys.iter().filter(listed).filter(|key| !chart.reads(key)).collect();
+            let can = chart.reads("daemon.enableSourceIPVerification");
+            assert_eq!(advice["gateways-forward"].starts_with("choose a chart"), !can, "{version}");
+            let only_newer: Vec<_> =
+                ignored.iter().filter(|key| can || ***key != "daemon.enableSourceIPVerification").collect();
+            assert!(only_newer.is_empty(), "{version}: {only_newer:?} of {advice:?}");
+        }
+    }
+}
+
+#[test]
+fn modules_propose_the_ranges_that_values_takes() {
+    let ours: Vec<String> = ovncilium_core::values::pool::candidates().collect();
+    assert_eq!(ovncilium_policy_sdk::pool::candidates().collect::<Vec<_>>(), ours);
 }
 
 fn kernel(kernel: &str, cilium: &str) -> Option<Verdict> {
