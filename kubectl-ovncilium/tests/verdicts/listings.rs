@@ -1,5 +1,8 @@
 //! What the API server lists, changed where it must not matter, or must not help: less of it, more of it, in another order.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 use ovncilium_core::facts::inventory::{Inventory, Listing};
 use ovncilium_core::facts::{Facts, Known};
 use ovncilium_core::plan::migrate::{Choices, migrate};
@@ -45,7 +48,7 @@ fn planned(facts: &Facts) -> Result<Plan, String> {
 /// The example as it is listed, and with something wrong in each kind of object.
 fn clusters() -> Vec<(&'static str, Inventory)> {
     type Change = fn(&mut Inventory);
-    let broken: [(&str, Change); 9] = [
+    let broken: [(&str, Change); 10] = [
         ("example", |_| {}),
         ("old kernel", |i| {
             object(i, Resource::NODES, "worker-2")["status"]["nodeInfo"]["kernelVersion"] = json!("4.15.0")
@@ -65,6 +68,7 @@ fn clusters() -> Vec<(&'static str, Inventory)> {
             objects(i, Resource::DAEMON_SETS).push(second);
         }),
         ("Cilium", with_cilium),
+        ("lists", with_lists),
     ];
     let cluster = |(name, change): (&'static str, Change)| {
         let mut inventory = inventory();
@@ -72,6 +76,43 @@ fn clusters() -> Vec<(&'static str, Inventory)> {
         (name, inventory)
     };
     broken.into_iter().map(cluster).collect()
+}
+
+/// Lists within objects, wherever there may be some.
+fn with_lists(inventory: &mut Inventory) {
+    let cni = object(inventory, Resource::DAEMON_SETS, "kube-ovn-cni");
+    cni["spec"]["template"]["spec"]["imagePullSecrets"] = json!([{ "name": "mirror" }, { "name": "hub" }]);
+    let node = object(inventory, Resource::NODES, "worker-1");
+    node["spec"]["taints"] = json!([
+        { "key": "gpu", "value": "true", "effect": "NoSchedule" },
+        { "key": "dedicated", "value": "shop", "effect": "NoExecute" },
+    ]);
+    let subnet = object(inventory, Resource::SUBNETS, "ovn-default");
+    for (list, words) in [
+        ("excludeIps", ["10.16.0.1", "10.16.0.9..10.16.0.20"]),
+        ("namespaces", ["shop", "default"]),
+        ("allowSubnets", ["10.17.0.0/16", "10.18.0.0/16"]),
+    ] {
+        subnet["spec"][list] = json!(words);
+    }
+    let services = objects(inventory, Resource::SERVICES);
+    services.push(json!({
+        "metadata": { "namespace": "shop", "name": "lists" },
+        "spec": { "type": "LoadBalancer", "clusterIP": "10.96.9.9", "externalIPs": ["203.0.113.8", "203.0.113.7"],
+                  "ports": [{ "name": "b", "port": 81, "nodePort": 30081 }, { "name": "a", "port": 80, "nodePort": 30080 }] },
+        "status": { "loadBalancer": { "ingress": [{ "ip": "203.0.113.2" }, { "ip": "203.0.113.1" }] } },
+    }));
+    let peers = json!([{ "podSelector": { "matchLabels": { "app": "b" } } }, { "ipBlock": { "cidr": "10.0.0.0/8", "except": ["10.2.0.0/16", "10.1.0.0/16"] } }]);
+    objects(inventory, Resource::NETWORK_POLICIES).push(json!({
+        "metadata": { "namespace": "shop", "name": "lists" },
+        "spec": { "podSelector": { "matchExpressions": [
+                      { "key": "app", "operator": "In", "values": ["db", "web"] }, { "key": "old", "operator": "DoesNotExist" } ] },
+                  "policyTypes": ["Ingress", "Egress"], "ingress": [{ "from": peers }, { "ports": [{ "port": 80 }, { "port": 53 }] }], "egress": [{ "to": peers }, {}] },
+    }));
+    let pod = objects(inventory, Resource::PODS).first_mut().unwrap();
+    pod["metadata"]["ownerReferences"] = json!([
+        { "kind": "ReplicaSet", "name": "web-1", "uid": "web-1", "controller": true }, { "kind": "Other", "name": "b", "uid": "b" } ]);
+    pod["metadata"]["finalizers"] = json!(["b.example/x", "a.example/x"]);
 }
 
 /// An agent on some nodes, kube-proxy twice (for two systems) and as static pods in two namespaces.
@@ -200,6 +241,19 @@ fn below(value: &Value, at: &str, fields: &mut Vec<String>) {
     }
 }
 
+/// Kinds of which each object is an answer, and what it answers.
+const EACH_MATTERS: [(Resource, &str); 9] = [
+    (Resource::NODES, "each is migrated"),
+    (Resource::SUBNETS, "each is a range in use, and counted"),
+    (Resource::NETWORK_POLICIES, "each would be enforced by Cilium, and is counted"),
+    (Resource::CILIUM_NETWORK_POLICIES, "each would be enforced, and is counted"),
+    (Resource::CILIUM_CLUSTERWIDE_POLICIES, "each would be enforced, and is counted"),
+    (Resource::SWITCH_LB_RULES, "each goes with Kube-OVN's load balancer"),
+    (Resource::VPC_DNSES, "each goes with Kube-OVN's load balancer"),
+    (Resource::VPC_EGRESS_GATEWAYS, "each forwards for others"),
+    (Resource::VPC_NAT_GATEWAYS, "each forwards for others"),
+];
+
 /// Objects that have nothing to do with the question, however much they look like it.
 fn unrelated() -> Vec<(Resource, Value)> {
     let named =
@@ -257,6 +311,33 @@ fn unrelated() -> Vec<(Resource, Value)> {
                     "spec": { "nodeName": "worker-1", "containers": [{}] }, "status": { "phase": "Failed" } }),
         ),
         (
+            Resource::STATEFUL_SETS,
+            with(
+                named("shop", "kube-ovn-controller"),
+                json!({ "spec": running(json!({ "image": "kubeovn/kube-ovn:v1.16.2", "args": ["--enable-np=false"] })) }),
+            ),
+        ),
+        (Resource::CILIUM_ENDPOINTS, with(named("gone", "nobody"), json!({ "status": { "state": "ready" } }))),
+        (
+            Resource::CILIUM_NODE_CONFIGS,
+            with(
+                named("shop", "ovncilium"),
+                json!({ "spec": { "nodeSelector": {}, "defaults": { "policy-audit-mode": "false" } } }),
+            ),
+        ),
+        (
+            Resource::HELM_CHARTS,
+            with(
+                named("kube-system", "traefik"),
+                json!({ "spec": { "chart": "traefik", "set": { "func.ENABLE_NP": "false" } } }),
+            ),
+        ),
+        (
+            Resource::HELM_CHART_CONFIGS,
+            with(named("kube-system", "traefik"), json!({ "spec": { "valuesContent": "func: {ENABLE_NP: false}" } })),
+        ),
+        (Resource::VPCS, named("", "spare")),
+        (
             Resource::DISRUPTION_BUDGETS,
             with(named("shop", "other"), json!({ "status": { "disruptionsAllowed": 1, "expectedPods": 3 } })),
         ),
@@ -267,26 +348,35 @@ fn unrelated() -> Vec<(Resource, Value)> {
 fn an_object_that_has_nothing_to_do_with_it_changes_no_verdict_and_no_plan() {
     let mut wrong = Vec::new();
     for (name, inventory) in clusters() {
-        let facts = derived(&inventory);
-        let (verdicts, plan) = (said(&judged(&facts)), without_digest(&facts));
-        let mut hold = |what: &str, more: &Inventory| {
+        let told = |inventory: &Inventory| {
+            let facts = derived(inventory);
+            (said(&judged(&facts)), without_digest(&facts))
+        };
+        let as_it_is = told(&inventory);
+        let mut hold = |what: &str, (verdicts, plan): &(BTreeSet<String>, Result<Plan, String>), more: &Inventory| {
             let facts = derived(more);
             let new = said(&judged(&facts));
-            let changed: Vec<_> = new.symmetric_difference(&verdicts).collect();
+            let changed: Vec<_> = new.symmetric_difference(verdicts).collect();
             wrong.extend((!changed.is_empty()).then(|| format!("{name}: {what}: {changed:?}")));
-            wrong.extend((without_digest(&facts) != plan).then(|| format!("{name}: {what}: another plan")));
+            wrong.extend((without_digest(&facts) != *plan).then(|| format!("{name}: {what}: another plan")));
         };
         for (resource, object) in unrelated() {
             let mut more = inventory.clone();
             let what = format!("{} {}", resource.plural, object["metadata"]["name"]);
+            // That a kind is served tells something by itself: it is compared with none of it.
+            let is_new = matches!(more.listings.get(&resource), Some(Listing::NotServed));
+            let none = is_new.then(|| {
+                more.listings.insert(resource, Listing::Complete(Vec::new()));
+                told(&more)
+            });
             // At the front: what is found first must not win.
             objects(&mut more, resource).insert(0, object);
-            hold(&what, &more);
+            hold(&what, none.as_ref().unwrap_or(&as_it_is), &more);
         }
         for at in ["labels", "annotations"] {
             let mut more = inventory.clone();
             object(&mut more, Resource::NODES, "worker-1")["metadata"][at]["example.com/ovn"] = json!("enable-np");
-            hold(at, &more);
+            hold(at, &as_it_is, &more);
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -297,27 +387,28 @@ fn without_digest(facts: &Facts) -> Result<Plan, String> {
     planned(facts).map(|plan| Plan { facts: Digest::of(""), ..plan })
 }
 
-/// The order in which the API server lists objects changes no byte of facts, verdicts and plan.
-#[test]
-fn another_order_of_listings_changes_no_byte() {
+/// Facts, verdicts and plan, byte for byte.
+fn bytes(inventory: &Inventory) -> [String; 3] {
+    let facts = derived(inventory);
+    let evaluation = judged(&facts);
+    let text = |value: Result<String, serde_json::Error>| value.unwrap();
+    [
+        text(serde_json::to_string_pretty(&facts)),
+        text(serde_json::to_string_pretty(&evaluation)),
+        planned(&facts).map_or_else(|error| error, |plan| text(serde_json::to_string_pretty(&plan))),
+    ]
+}
+
+/// Every cluster, turned in twelve ways, says what it says unturned.
+fn says_the_same(turn: impl Fn(&mut Random, &mut Vec<Value>)) {
     for (name, inventory) in clusters() {
-        let bytes = |inventory: &Inventory| {
-            let facts = derived(inventory);
-            let evaluation = judged(&facts);
-            let text = |value: Result<String, serde_json::Error>| value.unwrap();
-            [
-                text(serde_json::to_string_pretty(&facts)),
-                text(serde_json::to_string_pretty(&evaluation)),
-                planned(&facts).map_or_else(|error| error, |plan| text(serde_json::to_string_pretty(&plan))),
-            ]
-        };
         let expected = bytes(&inventory);
         for seed in 1..=12 {
             let mut turned = inventory.clone();
             let mut random = Random(seed);
             for listing in turned.listings.values_mut() {
                 if let Listing::Complete(objects) | Listing::Partial(objects) = listing {
-                    random.shuffle(objects);
+                    turn(&mut random, objects);
                 }
             }
             for (before, after) in expected.iter().zip(bytes(&turned)) {
@@ -326,6 +417,57 @@ fn another_order_of_listings_changes_no_byte() {
             }
         }
     }
+}
+
+/// The order in which the API server lists objects changes no byte of facts, verdicts and plan.
+#[test]
+fn another_order_of_listings_changes_no_byte() {
+    says_the_same(|random, objects| random.shuffle(objects));
+}
+
+/// Lists within objects whose order means something: words of a command line; containers, of which a JSON pointer names one; addresses
+/// and families, of which the first is the primary one.
+const IN_ORDER: [&str; 9] =
+    ["args", "command", "containers", "initContainers", "addresses", "podIPs", "clusterIPs", "ipFamilies", "podCIDRs"];
+
+/// The order of all other lists within objects changes no byte either.
+#[test]
+fn another_order_within_objects_changes_no_byte() {
+    fn turn(random: &mut Random, value: &mut Value, turned: &mut BTreeSet<String>) {
+        match value {
+            Value::Array(items) => items.iter_mut().for_each(|item| turn(random, item, turned)),
+            Value::Object(fields) => {
+                for (name, field) in fields {
+                    turn(random, field, turned);
+                    if let Value::Array(items) = field
+                        && items.len() > 1
+                        && !IN_ORDER.contains(&name.as_str())
+                    {
+                        random.shuffle(items);
+                        turned.insert(name.clone());
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    let turned = RefCell::new(BTreeSet::new());
+    says_the_same(|random, objects| {
+        objects.iter_mut().for_each(|object| turn(random, object, &mut turned.borrow_mut()));
+    });
+    let turned = turned.into_inner();
+    println!("turned: {turned:?}");
+    assert!(turned.len() > 5, "only {turned:?} were turned");
+}
+
+/// Of every kind that is listed there is an object that has nothing to do with the question, or every object of it has.
+#[test]
+fn unrelated_objects_are_of_every_kind() {
+    let ours: BTreeSet<Resource> = unrelated().into_iter().map(|(resource, _)| resource).collect();
+    let missing: Vec<_> = inventory().listings.into_keys().filter(|kind| !ours.contains(kind)).collect();
+    let explained: Vec<Resource> = EACH_MATTERS.iter().map(|(kind, _)| *kind).collect();
+    let names: Vec<_> = missing.iter().filter(|kind| !explained.contains(kind)).map(|kind| kind.plural).collect();
+    assert!(names.is_empty(), "{names:?}");
 }
 
 /// Numbers that are the same on every machine (xorshift64*).

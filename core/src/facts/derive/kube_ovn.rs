@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::command_line::{CommandLine, Runs, parse_bool};
-use super::object::{by_name, list, name, namespace, number, qualified, text};
+use super::object::{by_name, list, name, namespace, number, pull_secrets, qualified, text};
 use super::owner::{made_again, owner};
 use super::{image, known};
 use crate::compat::kube_ovn;
@@ -176,11 +176,10 @@ fn cni(set: &Value, server: &Value, version: Option<&str>) -> Result<CniDaemon, 
         "" => 0,
         mtu => mtu.parse().map_err(|_| format!("{object} has --mtu={mtu}, which is no number"))?,
     };
-    let pull_secrets = list(pod, "/imagePullSecrets").iter().map(|secret| text(secret, "/name").to_owned());
     Ok(CniDaemon {
         name: name(set).to_owned(),
         image: text(server, "/image").to_owned(),
-        image_pull_secrets: pull_secrets.collect(),
+        image_pull_secrets: pull_secrets(pod),
         service_account: text(pod, "/serviceAccountName").to_owned(),
         conf_dir,
         conf_name,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::command_line::{CommandLine, Runs};
-use super::object::{by_name, list, meta, name, namespace, number, some_text, text, texts};
+use super::object::{by_name, list, meta, name, namespace, number, pull_secrets, some_text, text, texts};
 use super::owner::owner;
 use super::services::{self, configuration, is_kube_proxy, is_static_kube_proxy, mode_of};
 use crate::plan::action::KUBE_PROXY_LABEL;
@@ -65,12 +65,11 @@ pub fn runs_kube_proxy(pod: &Value) -> bool {
 fn of_set(set: &Value, proxy: &Value, maps: &[Value]) -> ProxySet {
     let find = |wanted: &str| maps.iter().find(|map| namespace(map) == namespace(set) && name(map) == wanted);
     let selector = set.pointer("/spec/template/spec/nodeSelector");
-    let secrets = list(set, "/spec/template/spec/imagePullSecrets").iter();
     ProxySet {
         namespace: namespace(set).to_owned(),
         name: name(set).to_owned(),
         image: text(proxy, "/image").to_owned(),
-        image_pull_secrets: secrets.filter_map(|secret| some_text(secret, "/name")).collect(),
+        image_pull_secrets: pull_secrets(&set["spec"]["template"]["spec"]),
         program: program(proxy),
         mode: mode_of(set, proxy, find),
         owner: Some(owner(set)),

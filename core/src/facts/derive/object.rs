@@ -1,5 +1,7 @@
 //! Reading raw API objects without ceremony: what is not there is empty.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 /// The text at a JSON pointer, or empty.
@@ -72,4 +74,11 @@ pub(super) fn controller(object: &Value) -> Option<(&str, &str)> {
     let owners = list(object, "/metadata/ownerReferences");
     let owner = owners.iter().find(|owner| is_true(owner, "/controller"))?;
     Some((text(owner, "/kind"), text(owner, "/name")))
+}
+
+/// Names of the pull secrets of a pod's specification, sorted: their order has no meaning.
+pub(super) fn pull_secrets(spec: &Value) -> Vec<String> {
+    let names: BTreeSet<String> =
+        list(spec, "/imagePullSecrets").iter().filter_map(|secret| some_text(secret, "/name")).collect();
+    names.into_iter().collect()
 }
