@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use ovncilium_core::compat::cilium::{CILIUM_MINORS, ConfWriter, Effect, VALUES};
+use ovncilium_core::compat::cilium::{BEHAVIOURS, Behaviour, CILIUM_MINORS, ConfWriter, Effect, VALUES};
 use ovncilium_core::compat::helm::{FLAGS, MINIMUM};
 use ovncilium_core::compat::kube_ovn::KUBE_OVN_MINORS;
 use ovncilium_core::facts::kube_ovn::ConfWriter as Writer;
@@ -13,6 +13,7 @@ pub(crate) fn page() -> String {
                     judgement that comes of it is told with a warning; plans are made for no version without a row.\n"
         .to_owned();
     cilium(&mut page);
+    behaviours(&mut page);
     values(&mut page);
     kube_ovn(&mut page);
     helm(&mut page);
@@ -41,6 +42,20 @@ fn cilium(page: &mut String) {
             if row.can_be_planned() { "yes" } else { "no" },
             row.source
         );
+    }
+}
+
+fn behaviours(page: &mut String) {
+    page.push_str("\n## What some versions do\n\n| Cilium | from | before | source |\n|---|---|---|---|\n");
+    let told = |(minor, patch): (u64, u64)| format!("1.{minor}.{patch}");
+    for row in BEHAVIOURS {
+        let what = match row.behaviour {
+            Behaviour::WritesRoutingModeTwice => "its chart writes `routing-mode` twice",
+            Behaviour::TakesHealthChecksOver => "takes the port of a Service's health checks over from kube-proxy",
+            Behaviour::ForgetsStaticPods => "does not know a static pod again when it restarts",
+        };
+        let before = row.before.map(told).unwrap_or_default();
+        let _ = writeln!(page, "| {what} | {} | {before} | {} |", told(row.since), row.source);
     }
 }
 

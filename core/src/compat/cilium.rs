@@ -176,6 +176,44 @@ pub const VALUES: &[ValueRow] = &[
     ValueRow { key: "tunnel", since: (16, 2), effect: Effect::Fails, source: "cilium PR 34229" },
 ];
 
+/// What some versions do and others do not, whatever their values say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Behaviour {
+    /// The chart writes the key `routing-mode` twice, which a strict reader of YAML refuses.
+    WritesRoutingModeTwice,
+    /// The agent tries again to listen where kube-proxy has listened until then, on a Service's `healthCheckNodePort`.
+    TakesHealthChecksOver,
+    /// The agent never learns who a static pod is: the plugin is given another UID than its object has, and its endpoint keeps the identity
+    /// `init`.
+    ForgetsStaticPods,
+}
+
+/// Versions that behave so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BehaviourRow {
+    /// What they do.
+    pub behaviour: Behaviour,
+    /// First minor and patch of major 1.
+    pub since: (u64, u64),
+    /// First that does it no more.
+    pub before: Option<(u64, u64)>,
+    /// Where it was read.
+    pub source: &'static str,
+}
+
+/// Behaviours, by version.
+#[rustfmt::skip]
+pub const BEHAVIOURS: &[BehaviourRow] = &[
+    BehaviourRow { behaviour: Behaviour::WritesRoutingModeTwice, since: (14, 0), before: Some((14, 3)),
+        source: "cilium#27756, fixed by PR 27841" },
+    BehaviourRow { behaviour: Behaviour::TakesHealthChecksOver, since: (18, 0), before: None,
+        source: "pkg/service/healthserver of 1.17 and 1.18" },
+    BehaviourRow { behaviour: Behaviour::ForgetsStaticPods, since: (16, 0), before: Some((18, 9)),
+        source: "cilium PR 31605, mended by PR 45016" },
+    BehaviourRow { behaviour: Behaviour::ForgetsStaticPods, since: (19, 0), before: Some((19, 3)),
+        source: "cilium PR 31605, mended by PR 45016" },
+];
+
 /// A version of the chart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chart {
@@ -200,11 +238,7 @@ impl Chart {
 
     /// What this chart does with a value of [`VALUES`]. A key that is not in the table is not asked for.
     pub fn effect(&self, key: &str) -> Effect {
-        let own = match self.newer {
-            // Newer than every row: what the newest charts do.
-            Some(_) => (u64::MAX, 0),
-            None => (self.version.minor, self.version.patch),
-        };
+        let own = self.judged_as();
         VALUES.iter().rfind(|row| row.key == key && row.since <= own).map_or(Effect::Ignored, |row| row.effect)
     }
 
@@ -213,25 +247,20 @@ impl Chart {
         self.effect(key) == Effect::Read
     }
 
-    /// The chart writes the key `routing-mode` twice, which a strict reader of YAML refuses (cilium#27756, fixed by PR 27841).
-    pub fn writes_routing_mode_twice(&self) -> bool {
-        self.version.minor == 14 && self.version.patch < 3
+    /// Whether this version behaves so, by [`BEHAVIOURS`].
+    pub fn does(&self, behaviour: Behaviour) -> bool {
+        let own = self.judged_as();
+        BEHAVIOURS
+            .iter()
+            .filter(|row| row.behaviour == behaviour)
+            .any(|row| row.since <= own && row.before.is_none_or(|before| own < before))
     }
 
-    /// The agent tries again to listen where kube-proxy has listened until then, on a Service's `healthCheckNodePort`
-    /// (`pkg/service/healthserver`).
-    pub fn takes_health_checks_over(&self) -> bool {
-        self.version.minor >= 18
-    }
-
-    /// The agent never learns who a static pod is: the plugin is given another UID than its object has, and its endpoint keeps the identity
-    /// `init` (since cilium PR 31605; mended by PR 45016, in 1.18.9, 1.19.3 and 1.20).
-    pub fn forgets_static_pods(&self) -> bool {
-        match self.version.minor {
-            16 | 17 => true,
-            18 => self.version.patch < 9,
-            19 => self.version.patch < 3,
-            _ => false,
+    /// Minor and patch in the tables; one that is newer than every row is what the newest charts are.
+    fn judged_as(&self) -> (u64, u64) {
+        match self.newer {
+            Some(_) => (u64::MAX, 0),
+            None => (self.version.minor, self.version.patch),
         }
     }
 }
@@ -283,7 +312,7 @@ mod tests {
     #[test]
     fn health_checks_are_taken_over_since_1_18() {
         for (version, taken) in [("1.16.19", false), ("1.17.18", false), ("1.18.2", true), ("1.20.0", true)] {
-            assert_eq!(Chart::of(version).unwrap().takes_health_checks_over(), taken, "{version}");
+            assert_eq!(Chart::of(version).unwrap().does(Behaviour::TakesHealthChecksOver), taken, "{version}");
         }
     }
 
@@ -342,5 +371,19 @@ mod tests {
         assert_eq!(planned, [16, 17, 18, 19, 20]);
         let beside = |row: &&CiliumMinor| row.layouts().contains(&Layout::Beside);
         assert_eq!(CILIUM_MINORS.iter().filter(beside).map(|row| row.minor).min(), Some(14));
+    }
+
+    #[test]
+    fn behaviours_begin_and_end_at_a_patch() {
+        for (behaviour, does, does_not) in [
+            (Behaviour::WritesRoutingModeTwice, ["1.14.0", "1.14.2"], ["1.13.9", "1.14.3"]),
+            (Behaviour::TakesHealthChecksOver, ["1.18.0", "1.99.0"], ["1.17.9", "1.10.0"]),
+            (Behaviour::ForgetsStaticPods, ["1.17.15", "1.18.8"], ["1.15.9", "1.18.9"]),
+            (Behaviour::ForgetsStaticPods, ["1.19.0", "1.19.2"], ["1.19.3", "1.99.0"]),
+        ] {
+            let has = |version: &str| Chart::of(version).unwrap().does(behaviour);
+            assert!(does.iter().all(|version| has(version)), "{behaviour:?} in {does:?}");
+            assert!(!does_not.iter().any(|version| has(version)), "{behaviour:?} in {does_not:?}");
+        }
     }
 }

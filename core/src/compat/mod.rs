@@ -4,8 +4,9 @@
 //! which keys a render has) is told by structure; the tables say what structure cannot: what a chart would do with a value.
 //!
 //! A version newer than a table is judged by the newest row, and whoever asks gets [`Newer`] with it and must tell it. An older
-//! one, or a text that is no version, is [`UnknownVersion`]. Policy modules may use nothing of ours, so two of them carry a
-//! table of their own (`node-kernel`, `helm-version`); `policies/host/tests` hold that they say the same as these.
+//! one, or a text that is no version, is [`UnknownVersion`]. Policy modules may use nothing of ours, so some carry
+//! versions of their own (`node-kernel`, `helm-version`, `cni-conf-order`, `chart-chaining`, `nat-gateway`); `policies/host/tests` hold
+//! that they say the same as these.
 //! `cargo xtask gen` makes [docs/reference/versions.md](../../../docs/reference/versions.md) of them.
 
 pub mod cilium;

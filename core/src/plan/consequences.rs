@@ -1,6 +1,6 @@
 //! What a migration costs whoever lives in the cluster, told before it begins.
 
-use crate::compat::cilium::Chart;
+use crate::compat::cilium::{Behaviour, Chart};
 use crate::facts::workloads::Pod;
 
 use super::action::RECYCLE_ANNOTATION;
@@ -59,7 +59,7 @@ pub(super) fn of_pods(pods: &[&Pod], network_policies: &[String]) -> Vec<String>
 pub(super) fn forgotten(version: &str, pods: &[Pod]) -> Option<String> {
     let statics = pods.iter().filter(|pod| pod.owner_kind == "Node" && !pod.host_network);
     let names: Vec<_> = statics.map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect();
-    let forgets = Chart::of(version).is_ok_and(|chart| chart.forgets_static_pods());
+    let forgets = Chart::of(version).is_ok_and(|chart| chart.does(Behaviour::ForgetsStaticPods));
     (forgets && !names.is_empty()).then(|| {
         format!(
             "{} static pods get the identity `init` when they start again, and may not become ready (cilium#45016, mended in 1.18.9, \

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::compat::UnknownVersion;
-use crate::compat::cilium::{Chart, Layout};
+use crate::compat::cilium::{Behaviour, Chart, Layout};
 use crate::compat::kube_ovn;
 use crate::facts::Facts;
 use crate::facts::kube_ovn::{Installation, NotOne};
@@ -361,7 +361,7 @@ pub fn warnings(facts: &Facts, chart: &Chart, cluster: &Cluster, settled: bool) 
     {
         warnings.extend(judged.newer.map(|newer| newer.to_string()));
     }
-    if chart.writes_routing_mode_twice() {
+    if chart.does(Behaviour::WritesRoutingModeTwice) {
         warnings.push(format!(
             "chart {} writes the key routing-mode twice, which some readers of YAML refuse; 1.14.3 does not",
             chart.version

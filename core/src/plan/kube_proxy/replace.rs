@@ -1,6 +1,6 @@
 //! The plan that has Cilium serve Services instead of kube-proxy, node by node, with one of them serving at every moment.
 
-use crate::compat::cilium::Chart;
+use crate::compat::cilium::{Behaviour, Chart};
 use crate::facts::Facts;
 use crate::facts::kube_ovn::Owner;
 use crate::facts::nodes::Node;
@@ -35,7 +35,7 @@ pub fn settings(
     must_hold(facts, recorded)?;
     needs::reaches_everybody(facts, &release.values, found)?;
     let version = &recorded.chart.version;
-    if found.health_checks > 0 && !Chart::of(version).is_ok_and(|chart| chart.takes_health_checks_over()) {
+    if found.health_checks > 0 && !Chart::of(version).is_ok_and(|chart| chart.does(Behaviour::TakesHealthChecksOver)) {
         return Err(NoReplacement::HealthChecks { services: found.health_checks, version: version.clone() });
     }
     let its_server = || found.sets.first().and_then(|set| set.api_server.clone());
