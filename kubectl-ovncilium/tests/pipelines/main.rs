@@ -11,4 +11,5 @@ mod check;
 mod lint;
 mod recorded;
 mod schemas;
+mod stream;
 mod support;
