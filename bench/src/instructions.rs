@@ -111,9 +111,24 @@ fn percent(before: u64, now: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::millions;
 
     fn counts(instructions: u64) -> Vec<Count> {
         vec![Count { row: "version".to_owned(), instructions }]
+    }
+
+    /// The table is printed from the record; who writes one anew writes the other.
+    #[test]
+    fn the_published_table_has_the_recorded_numbers() {
+        let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+        let recorded = read().unwrap();
+        assert!(recorded.len() > 3, "{} rows", recorded.len());
+        for count in recorded {
+            let line = page.lines().find(|line| line.starts_with(&format!("| {} |", count.row)));
+            let line = line.unwrap_or_else(|| panic!("`{}` is not in the table", count.row));
+            let number = format!(" {} ", millions(count.instructions));
+            assert!(line.split('|').any(|cell| cell == number), "{line} has not{number}");
+        }
     }
 
     #[test]

@@ -83,6 +83,6 @@ fn megabytes(bytes: u64) -> String {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "one digit is shown")]
-fn millions(count: u64) -> String {
+pub(crate) fn millions(count: u64) -> String {
     format!("{:.1} M", count as f64 / 1e6)
 }

@@ -7,6 +7,7 @@
     reason = "helpers of tests; clippy knows only test functions"
 )]
 
+mod binary;
 mod check;
 mod lint;
 mod recorded;

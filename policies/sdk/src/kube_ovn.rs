@@ -1,7 +1,7 @@
 //! How a switch of Kube-OVN's controller is turned off in a cluster: by whoever owns it.
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// What of an installation, a fact of `kube-ovn`, tells who changes its controller.
 #[derive(Debug, Deserialize)]
@@ -9,9 +9,6 @@ pub struct Installation {
     namespace: String,
     #[serde(default)]
     owner: Owner,
-    /// The Helm release, where it was looked for: `{"known": …}`.
-    #[serde(default)]
-    release: Option<Value>,
     controller: Controller,
 }
 
@@ -67,14 +64,6 @@ impl Switch {
             Self::LoadBalancer => ["func.ENABLE_LB", "features.enableLoadbalancer"],
         }
     }
-
-    /// The field of the release's facts.
-    fn field(self) -> &'static str {
-        match self {
-            Self::NetworkPolicy => "network_policy",
-            Self::LoadBalancer => "load_balancer",
-        }
-    }
 }
 
 impl Installation {
@@ -83,21 +72,11 @@ impl Installation {
         let [first, second] = switch.values();
         match &self.owner {
             Owner::Manifest => self.by_patch(switch.flag()),
-            Owner::Helm { release, namespace } if !release.is_empty() && !namespace.is_empty() => {
-                let stored = |field: &str| {
-                    let found = self.release.as_ref()?.pointer(&format!("/known/{field}"))?;
-                    found.as_str().map(str::to_owned)
-                };
-                let key = stored(&format!("{}/key", switch.field()));
-                let keys = key.map_or_else(
-                    || format!("--set {first}=false (chart kube-ovn-v2: {second})"),
-                    |key| format!("--set {key}=false"),
-                );
-                let version =
-                    stored("chart_version").map(|version| format!(" --version {version}")).unwrap_or_default();
-                let chart = stored("chart").unwrap_or_else(|| "CHART".to_owned());
-                format!("`helm upgrade {release} {chart}{version} --namespace {namespace} --reuse-values {keys}`")
-            }
+            // Which of the two charts it is, only a plan looks for.
+            Owner::Helm { release, namespace } if !release.is_empty() && !namespace.is_empty() => format!(
+                "`helm upgrade {release} CHART --namespace {namespace} --reuse-values --set {first}=false`, with the chart that it has \
+                 (kube-ovn-v2: {second}=false)"
+            ),
             Owner::Helm { .. } => {
                 format!(
                     "set {first} (chart kube-ovn-v2: {second}) to false in the values of the Helm release that made it"
@@ -131,6 +110,8 @@ impl Installation {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn off(installation: &Value, switch: Switch) -> String {
@@ -157,19 +138,17 @@ mod tests {
     }
 
     #[test]
-    fn a_release_is_upgraded_with_the_key_of_its_own_chart() {
-        let mut release = json!({ "namespace": "cozy", "owner": { "kind": "helm", "release": "ovn", "namespace": "cozy" },
-            "controller": controller(&[]) });
-        let told = off(&release, Switch::NetworkPolicy);
-        assert!(told.contains("func.ENABLE_NP=false (chart kube-ovn-v2: features.enableNetworkPolicies)"), "{told}");
-        release["release"] = json!({ "known": { "chart": "kube-ovn-v2", "chart_version": "v1.15.24",
-            "network_policy": { "key": "features.enableNetworkPolicies" } } });
-        assert_eq!(
-            off(&release, Switch::NetworkPolicy),
-            "`helm upgrade ovn kube-ovn-v2 --version v1.15.24 --namespace cozy --reuse-values --set features.enableNetworkPolicies=false`"
+    fn a_release_is_upgraded_and_what_another_tool_makes_is_changed_in_its_source() {
+        let mut installation = json!({ "namespace": "cozy", "controller": controller(&[]),
+            "owner": { "kind": "helm", "release": "ovn", "namespace": "cozy" } });
+        let told = off(&installation, Switch::NetworkPolicy);
+        let command = "`helm upgrade ovn CHART --namespace cozy --reuse-values --set func.ENABLE_NP=false`";
+        assert!(
+            told.starts_with(command) && told.ends_with("(kube-ovn-v2: features.enableNetworkPolicies=false)"),
+            "{told}"
         );
-        release["owner"] = json!({ "kind": "external", "by": "Argo CD", "object": "Application net" });
-        let told = off(&release, Switch::LoadBalancer);
+        installation["owner"] = json!({ "kind": "external", "by": "Argo CD", "object": "Application net" });
+        let told = off(&installation, Switch::LoadBalancer);
         assert!(told.contains("source of Application net") && told.contains("let Argo CD apply it"), "{told}");
     }
 }

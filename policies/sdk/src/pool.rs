@@ -25,6 +25,13 @@ pub fn free<'a>(used: impl IntoIterator<Item = &'a str>) -> Result<String, Strin
         .ok_or_else(|| "every private /16 meets a range in use".to_owned())
 }
 
+/// What to do where none can be proposed.
+pub fn none(why: &str) -> String {
+    format!(
+        "set `ipam.operator.clusterPoolIPv4PodCIDRList` to a range of your own that nobody uses; none is proposed: {why}"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

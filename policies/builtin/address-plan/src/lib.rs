@@ -3,6 +3,8 @@
 //! The pool is carved up even when chaining (`cilium_host` gets an address of it on every node), and the chart's default
 //! 10.0.0.0/8 contains Kube-OVN's 10.16.0.0/16.
 
+use std::cell::LazyCell;
+
 use ovncilium_policy_sdk::cidr::Cidr;
 use ovncilium_policy_sdk::pool;
 use ovncilium_policy_sdk::prelude::*;
@@ -68,12 +70,10 @@ impl Policy for AddressPlan {
 
 /// One finding per range that the pool meets, or that cannot be read.
 fn meetings(own: &str, pool: &Cidr, ranges: &[Range]) -> Vec<Finding> {
-    let remedy = match pool::free(ranges.iter().map(|range| range.cidr.as_str())) {
+    let remedy = LazyCell::new(|| match pool::free(ranges.iter().map(|range| range.cidr.as_str())) {
         Ok(free) => format!("`--set ipam.operator.clusterPoolIPv4PodCIDRList={{{free}}}`: nobody uses it"),
-        Err(why) => format!(
-            "set `ipam.operator.clusterPoolIPv4PodCIDRList` to a range of your own that nobody uses; none is proposed: {why}"
-        ),
-    };
+        Err(why) => pool::none(&why),
+    });
     let one = |range: &Range| match range.cidr.parse::<Cidr>() {
         Ok(other) if !pool.overlaps(&other) => None,
         Ok(_) => Some(
@@ -85,7 +85,7 @@ fn meetings(own: &str, pool: &Cidr, ranges: &[Range]) -> Vec<Finding> {
                 ),
             )
             .subject(range.user.clone())
-            .remedy(remedy.clone()),
+            .remedy(remedy.as_str()),
         ),
         Err(error) => Some(
             Finding::unknown(RULE, format!("the {} range of {} cannot be read: {error}", range.kind, range.user))

@@ -2,6 +2,8 @@
 
 mod pods;
 
+use std::cell::LazyCell;
+
 use ovncilium_policy_sdk::cidr::Cidr;
 use ovncilium_policy_sdk::cilium::CiliumConfig;
 use ovncilium_policy_sdk::pool;
@@ -141,13 +143,13 @@ fn devices(config: &CiliumConfig, context: &Context<'_>) -> Finding {
         .flat_map(|list| list.split(','))
         .filter_map(uplink)
         .collect();
-    let uplinks = if uplinks.is_empty() { "UPLINK".to_owned() } else { uplinks.join(" ") };
-    let told = if uplinks == "UPLINK" { ", where UPLINK is the device of the nodes' addresses" } else { "" };
-    // A chart before 1.16 ignores the second; it then attaches to what is named.
-    let detects = if config.version.is_some_and(|version| version < SINCE_DETECTION) {
-        ""
-    } else {
-        " --set forceDeviceDetection=true"
+    let (uplinks, told) = match uplinks[..] {
+        [] => ("UPLINK".to_owned(), ", where UPLINK is the device of the nodes' addresses"),
+        _ => (uplinks.join(" "), ""),
+    };
+    let detects = match config.version {
+        Some(version) if version < SINCE_DETECTION => "",
+        _ => " --set forceDeviceDetection=true",
     };
     let remedy = format!("--set devices=\"{uplinks} ovn0 {device}\"{detects}{told}");
     config.place(Finding::fail(rule, message).remedy(remedy), key)
@@ -235,18 +237,18 @@ fn pool(config: &CiliumConfig, context: &Context<'_>) -> Vec<Finding> {
         Some(ranges) => ranges.iter().map(|range| range.cidr.as_str()).collect(),
         None => KUBE_OVN_DEFAULTS.to_vec(),
     };
-    let remedy = match (pool::free(in_use), config.version.is_some_and(|version| version < SINCE_POOL_LIST)) {
-        (Ok(free), false) => format!("--set ipam.operator.clusterPoolIPv4PodCIDRList={{{free}}}"),
-        (Ok(free), true) => format!("--set ipam.operator.clusterPoolIPv4PodCIDR={free}"),
-        (Err(why), _) => format!(
-            "set `ipam.operator.clusterPoolIPv4PodCIDRList` to a range of your own that nobody uses; none is proposed: {why}"
-        ),
-    };
+    let remedy = LazyCell::new(|| match (pool::free(in_use), config.version) {
+        (Ok(free), Some(version)) if version < SINCE_POOL_LIST => {
+            format!("--set ipam.operator.clusterPoolIPv4PodCIDR={free}")
+        }
+        (Ok(free), _) => format!("--set ipam.operator.clusterPoolIPv4PodCIDRList={{{free}}}"),
+        (Err(why), _) => pool::none(&why),
+    });
     let judge = |range: &Range| match range.cidr.parse::<Cidr>() {
         Ok(other) if !meets(&other) => None,
         Ok(_) => {
             let told = format!("{}, which overlaps the {} range {}", config.told(key), range.kind, range.cidr);
-            Some(Finding::fail(POOL_HURTS, format!("{told} of {}", range.user)).remedy(remedy.clone()))
+            Some(Finding::fail(POOL_HURTS, format!("{told} of {}", range.user)).remedy(remedy.as_str()))
         }
         Err(error) => {
             let told = format!("the {} range of {} cannot be read: {error}", range.kind, range.user);
@@ -261,7 +263,7 @@ fn pool(config: &CiliumConfig, context: &Context<'_>) -> Vec<Finding> {
                 .filter(|range| range.parse::<Cidr>().is_ok_and(|range| meets(&range)))
                 .collect();
             let told = format!("{}, which overlaps Kube-OVN's defaults {}", config.told(key), met.join(", "));
-            if met.is_empty() { Vec::new() } else { vec![Finding::fail(POOL, told).remedy(remedy.clone())] }
+            if met.is_empty() { Vec::new() } else { vec![Finding::fail(POOL, told).remedy(remedy.as_str())] }
         }
     };
     let pass = || Finding::pass(if ranges.is_some() { POOL_HURTS } else { POOL }).message(config.told(key));

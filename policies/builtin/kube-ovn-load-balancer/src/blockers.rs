@@ -56,7 +56,10 @@ pub(crate) fn of_networks(networks: &Networks) -> Vec<Finding> {
         } else if subnet.u2o {
             findings.push(
                 finding("the subnet is joined with an underlay network (u2oInterconnection)", &subject)
-                    .remedy("set `spec.enableLb: false` and `spec.u2oInterconnection: false` on it first"),
+                    .remedy(format!(
+                        "`kubectl patch subnet {} --type merge --patch '{{\"spec\":{{\"enableLb\":false,\"u2oInterconnection\":false}}}}'` first",
+                        subnet.name
+                    )),
             );
         }
     }

@@ -70,6 +70,25 @@ fn what_is_advised_for_a_chart_is_read_by_it() {
 }
 
 #[test]
+fn switches_are_turned_off_by_the_keys_of_both_charts() {
+    let owner = json!({"kind": "helm", "release": "ovn", "namespace": "ovn"});
+    let controller = json!({"name": "c", "enable_lb": true, "enable_np": true, "enable_lb_svc": false, "flags": {}});
+    let found = json!({"installations": [{"namespace": "ovn", "owner": owner, "controller": controller}]});
+    let intent = json!({"turns_network_policy_off": false, "turns_load_balancer_off": false});
+    let known = [("kube-ovn", found), ("intent", intent)];
+    let remedy = |policy: &str, rule: &str| {
+        let found = findings(policy, &known, None);
+        found.into_iter().find(|finding| finding.rule.as_str() == rule).unwrap().remedy.unwrap()
+    };
+    let np = remedy("kube-ovn-network-policy", "network-policy-off");
+    let lb = remedy("kube-ovn-load-balancer", "load-balancer-off");
+    for (chart, lb_key, np_key) in KUBE_OVN_MINORS.last().unwrap().chart_values {
+        assert!(np.contains(&format!("{np_key}=false")), "{chart}: {np}");
+        assert!(lb.contains(&format!("{lb_key}=false")), "{chart}: {lb}");
+    }
+}
+
+#[test]
 fn modules_propose_the_ranges_that_values_takes() {
     let ours: Vec<String> = ovncilium_core::values::pool::candidates().collect();
     assert_eq!(ovncilium_policy_sdk::pool::candidates().collect::<Vec<_>>(), ours);
