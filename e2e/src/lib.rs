@@ -5,7 +5,8 @@
 //!
 //! Environment: `OVNCILIUM_E2E_CACHE` (where the built tools are kept), `OVNCILIUM_E2E_KEEP=1` (keep state and logs),
 //! `OVNCILIUM_SHARED` (recorded manifests and charts), `OVNCILIUM_SPINE=kills3,helm3` (only these stories of `spine`),
-//! `OVNCILIUM_HELMS=ends` (of the Helms of `plugin` those of [`helms::ends`]), `OVNCILIUM_WAY_BACK=canary` (only this phase of `way-back`).
+//! `OVNCILIUM_HELMS=ends` (of the list of Helms for `plugin` the oldest and the newest), `OVNCILIUM_MIGRATE=once` (`migrate` without what
+//! comes after the way back), `OVNCILIUM_WAY_BACK=canary` (only this phase of `way-back`).
 
 pub mod api;
 pub mod audit;

@@ -4,7 +4,11 @@
 //! ([`crate::lab`]). [`town`] is what lives there, [`person`] runs it, [`watch`] looks at pods and runtimes, [`answers`] reads what was
 //! answered, [`judge`] has the verdicts on it, [`report`] tells the gaps, [`before`] is what a node was before. Other stories of the same
 //! town: [`phases`] are the ways back, [`restart`] is a node whose agent comes late, [`takeover`] a cluster that the guide has half
-//! chained, [`takeover_replaced`] one that it has left without kube-proxy, [`replaced`] is kube-proxy replaced after a migration. Nothing here believes a word of the program under test.
+//! chained, [`takeover_replaced`] one that it has left without kube-proxy, [`replaced`] is kube-proxy replaced after a migration. Nothing here
+//! believes a word of the program under test.
+//!
+//! `OVNCILIUM_MIGRATE=once` plays the way there and back and no more: no people who restart pods for comparison, no replacement of
+//! kube-proxy, no second migration, and no node that restarts.
 
 mod answers;
 mod before;
@@ -19,7 +23,10 @@ mod takeover_replaced;
 mod town;
 mod watch;
 
-use std::time::{Duration, Instant};
+use std::{
+    env,
+    time::{Duration, Instant},
+};
 
 use ovncilium_core::plan::Kind;
 
@@ -76,8 +83,14 @@ struct Part {
 }
 
 fn play(stock: Stock, tests: &mut Tests<'_>) {
-    if let Some(mut stage) = begin(stock, Iptables::Nft, tests)
-        && stage.tell(tests)
+    let once = tests.run("it_is_known_how_much_is_played", || match env::var("OVNCILIUM_MIGRATE").as_deref() {
+        Ok("") | Err(_) => Ok(false),
+        Ok("once") => Ok(true),
+        Ok(other) => Err(Error::Expectation(format!("OVNCILIUM_MIGRATE={other}: there is `once`"))),
+    });
+    if let Some(once) = once
+        && let Some(mut stage) = begin(stock, Iptables::Nft, tests)
+        && stage.tell(once, tests)
     {
         stage.restart_with_a_late_agent(tests);
     }
@@ -110,8 +123,8 @@ fn begin(stock: Stock, iptables: Iptables, tests: &mut Tests<'_>) -> Option<Stag
 }
 
 impl Stage {
-    /// Whether the cluster is chained in the end.
-    fn tell(&self, tests: &mut Tests<'_>) -> bool {
+    /// Whether the cluster is chained in the end; after `once`, it is not.
+    fn tell(&self, once: bool, tests: &mut Tests<'_>) -> bool {
         let Some(before) = tests.run("nodes_and_objects_stand_still", || Before::take(&self.lab)) else { return false };
         let mut parts = Vec::new();
         let idle = self.part(tests, "before", "everybody_is_answered_before", || {
@@ -119,8 +132,10 @@ impl Stage {
             Ok(())
         });
         parts.extend(idle);
-        // What the cluster itself loses when pods are made again, without the program.
-        parts.extend(self.part(tests, "control", "a_person_has_pods_made_again", || self.remake_pods()));
+        if !once {
+            // What the cluster itself loses when pods are made again, without the program.
+            parts.extend(self.part(tests, "control", "a_person_has_pods_made_again", || self.remake_pods()));
+        }
         tests.run("check_agrees", || self.call(&["check", "--nodes", "-o", "json"])?.run()?.ended_with(&[0]).map(drop));
         let args = self.migrate();
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -146,7 +161,9 @@ impl Stage {
         parts.push(migrated);
         parts.extend(self.part(tests, "chained", "stays_chained", || self.stays()));
         tests.run("a_node_port_of_a_pod_from_before_leaves_no_rule", || self.door_is_made_again());
-        self.replace_kube_proxy(Iptables::Nft, tests);
+        if !once {
+            self.replace_kube_proxy(Iptables::Nft, tests);
+        }
         let back = self.part(tests, "rollback", "rolls_back", || self.run(&["rollback", "--yes"], 7));
         if let Some(back) = &back {
             tests.run("nothing_that_is_left_was_touched_going_back", || {
@@ -160,10 +177,13 @@ impl Stage {
             tests.run("nodes_are_as_before", || self.nodes_are(&before));
         }
         parts.extend(back);
-        let again = self.part(tests, "again", "migrates_again", || {
-            Town::let_nodes_in(self.lab.control_plane.api(), true)?;
-            self.run(&args, 0)
+        let again = (!once).then(|| {
+            self.part(tests, "again", "migrates_again", || {
+                Town::let_nodes_in(self.lab.control_plane.api(), true)?;
+                self.run(&args, 0)
+            })
         });
+        let again = again.flatten();
         let chained = again.is_some();
         if chained {
             self.is_chained(tests);
