@@ -1,7 +1,7 @@
 //! `policies/verdicts/cilium.tsv`: every chart × case × dialect through the post-renderer.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ovncilium_core::facts::{Facts, Source};
@@ -17,7 +17,7 @@ use crate::table::{Table, cell};
 const PATH: &str = "policies/verdicts/cilium.tsv";
 
 fn table() -> Table {
-    Table::new(&["version", "case", "dialect"], &["exit"]).with_policies()
+    Table::new(&["version", "case", "dialect"], &["exit", "twice"]).with_policies()
 }
 
 #[test]
@@ -73,7 +73,10 @@ fn judged(render: &Render, dialect: &str, stream: &[u8]) -> Vec<String> {
         "{name}: by its lines it {} chain",
         if chains { "does" } else { "does not" }
     );
-    let mut row = vec![render.version.clone(), render.case.clone(), dialect.to_owned(), output.code.to_string()];
+    let twice = told_twice(&output.stderr);
+    assert_eq!(twice, written_twice(&String::from_utf8_lossy(stream)), "{name}: {}", output.stderr);
+    let twice = if twice.is_empty() { "-".to_owned() } else { twice.join(",") };
+    let mut row = vec![render.version.clone(), render.case.clone(), dialect.to_owned(), output.code.to_string(), twice];
     row.extend(BUILTINS.iter().map(|policy| cell(&evaluation, policy)));
     row
 }
@@ -116,6 +119,24 @@ fn concerns_told(report: &str) -> BTreeMap<String, usize> {
         }
     }
     concerns
+}
+
+/// Keys of `cilium-config` of which the binary says that they are written twice.
+fn told_twice(report: &str) -> Vec<String> {
+    let mut told = Vec::new();
+    for said in report.split("\n\n").filter(|said| said.contains("a key is written twice")) {
+        let at = said.lines().find_map(|line| line.trim().strip_prefix("key ")).unwrap_or_default().trim();
+        let key = at.split(' ').next().and_then(|pointer| pointer.strip_prefix("/data/"));
+        told.push(key.unwrap_or_else(|| panic!("no key is named: {said}")).to_owned());
+    }
+    told
+}
+
+/// The same by the lines of the stream.
+fn written_twice(stream: &str) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let twice = config_lines(stream).into_iter().filter(|(key, _)| !seen.insert(*key));
+    twice.map(|(key, _)| key.to_owned()).collect()
 }
 
 /// One-line entries of `data` of the ConfigMap `cilium-config`, as text.
