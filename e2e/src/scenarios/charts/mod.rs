@@ -71,9 +71,9 @@ fn play(tools: &Tools, tests: &mut Tests<'_>) {
                 tests.run(&format!("{name}_{layout}_{mode}"), || passes(&stage, chart, layout, settled));
             }
             tests.run(&format!("{name}_{layout}_is_minimal"), || minimal::each_value_counts(&stage, chart, layout));
+            tests.run(&format!("{name}_{layout}_enforcing_unmanaged_pods_is_denied"), || denied(&stage, chart, layout));
         }
         tests.run(&format!("{name}_reads_what_the_table_says"), || minimal::table_is_true(&stage, chart));
-        tests.run(&format!("{name}_enforcing_unmanaged_pods_is_denied"), || denied(&stage, chart));
     }
 }
 
@@ -148,8 +148,7 @@ fn passes(stage: &Stage<'_>, chart: &Chart, layout: &str, settled: bool) -> Resu
 }
 
 /// Settled values while pods have no endpoint and a policy exists.
-fn denied(stage: &Stage<'_>, chart: &Chart) -> Result<()> {
-    let layout = chart.layouts()[0];
+fn denied(stage: &Stage<'_>, chart: &Chart, layout: &str) -> Result<()> {
     let file = stage.dir.path().join(format!("{}-{layout}-true.yaml", chart.version));
     let (chart_file, values) = (chart.file.to_string_lossy(), file.to_string_lossy());
     let args = ["template", "cilium", &chart_file, "-n", "kube-system", "-f", &values];

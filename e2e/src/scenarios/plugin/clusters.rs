@@ -18,12 +18,15 @@ use crate::{
     program::{Call, Output, write},
     tools::Tools,
     verdict::expect,
+    wait::{self, Seen},
 };
 
 /// The person who calls helm, in both clusters.
 const PERSON: &str = "operator";
 const OUR_AGENT: &str = "kubectl-ovncilium/";
 const CONTROLLER: &str = "/apis/apps/v1/namespaces/kube-system/deployments/kube-ovn-controller";
+const CILIUM_CONFIG: &str = "/api/v1/namespaces/kube-system/configmaps/cilium-config";
+const CILIUM_PODS: &str = "/api/v1/namespaces/kube-system/pods?labelSelector=app.kubernetes.io/part-of%3Dcilium";
 const READY: Duration = Duration::from_secs(180);
 
 pub(super) struct Clusters {
@@ -145,6 +148,16 @@ impl Clusters {
             output.ended_with(&[3])?.names(&["node-kernel", "4.18.0-25-generic"])?;
             asked.nothing_at_all("b")
         });
+        tell.run("b_is_installed_to_for_real_and_a_later_tunnel_is_kept_out", || {
+            self.really(&upgrade)?;
+            let args = ["uninstall", "cilium", "-n", "kube-system", "--kube-context", "b"];
+            machine.helm(&args).env("KUBECONFIG", self.kubeconfig()).run()?.ended_with(&[0])?;
+            // For the next Helm the cluster is as it was.
+            wait::until("no pod of Cilium is left", READY, || {
+                let left = self.b.api().list(CILIUM_PODS)?.len();
+                Ok(if left == 0 { Seen::Ready(()) } else { Seen::NotYet(format!("{left} pods")) })
+            })
+        });
         if !machine.hands_on_arguments() {
             return;
         }
@@ -164,6 +177,33 @@ impl Clusters {
                 asked.ours("b", 0)
             });
         }
+    }
+
+    /// Installs the sound values into `b`, then tries a tunnel.
+    fn really(&self, upgrade: &impl Fn(&[&str]) -> Call) -> Result<()> {
+        let before = [self.a.audit()?.len(), self.b.audit()?.len()];
+        upgrade(&["--kube-context", "b"]).run()?.ended_with(&[0])?;
+        let installed = self.b.api().get(CILIUM_CONFIG)?;
+        let data = &installed["data"];
+        expect(data["cni-chaining-mode"] == "generic-veth" && data["routing-mode"] == "native", || {
+            format!("what is in the cluster does not chain: {data}")
+        })?;
+        let by_helm = self.b.audit()?.since(before[1]);
+        let changed: Vec<_> = by_helm.changes_by(PERSON).map(|event| event.object()).collect();
+        expect(changed.iter().any(|object| object.starts_with("daemonsets.apps/kube-system/cilium")), || {
+            format!("no agents among {changed:?}")
+        })?;
+        expect(by_helm.changes_by(PERSON).all(|event| !event.user_agent.starts_with(OUR_AGENT)), || {
+            "the post-renderer changed something itself".to_owned()
+        })?;
+        let (output, asked) = self.watched(upgrade(&["--kube-context", "b", "--set", "routingMode=tunnel"]))?;
+        output.ended_with(&[1])?.names(&["chart-chaining", "routing-mode"])?;
+        asked.nothing_at_all("a")?;
+        let kept = self.b.api().get(CILIUM_CONFIG)?;
+        expect(kept == installed, || format!("{installed}\nbecame\n{kept}"))?;
+        let a = self.a.audit()?.since(before[0]);
+        let changes: Vec<_> = a.changes_by(PERSON).map(|event| event.object()).collect();
+        expect(changes.is_empty(), || format!("in a it changed {changes:?}"))
     }
 
     /// Runs helm; what was asked of both clusters meanwhile, where nothing may have been changed.
