@@ -121,14 +121,12 @@ impl Release<'_> {
         let folder = format!("helm-{}-{}", self.published.version, hex::encode(key.finalize()));
         tools::cached(cache, &folder, &["helm"], |work| {
             let source = self.published.source(go)?;
-            let mut flags = vec!["build".to_owned(), "-trimpath".to_owned(), format!("-ldflags={}", self.ldflags())];
+            let mut flags = vec![format!("-ldflags={}", self.ldflags())];
             if let Some(replaced) = &self.replaced {
                 flags.push(format!("-modfile={}", replaced.write(&source, work)?.display()));
             }
-            flags.push(format!("-o={}", work.join("helm").display()));
-            flags.push("./cmd/helm".to_owned());
-            let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-            tools::timed(&format!("helm {}", self.published.version), || tools::go(go, &source, &flags)).map(drop)
+            let name = format!("helm {}", self.published.version);
+            tools::timed(&name, || tools::build(go, &source, &flags, &[("./cmd/helm", "helm")], work))
         })
         .map(|folder| folder.join("helm"))
     }

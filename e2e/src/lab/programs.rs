@@ -24,8 +24,9 @@ struct Source {
     name: &'static str,
     published: Published<'static>,
     ldflags: &'static str,
-    /// Package, build tags, name of the binary.
-    binaries: &'static [(&'static str, &'static str, &'static str)],
+    tags: &'static str,
+    /// Package and the name of its binary.
+    binaries: &'static [(&'static str, &'static str)],
 }
 
 const SOURCES: [Source; 4] = [
@@ -37,11 +38,12 @@ const SOURCES: [Source; 4] = [
             sum: "h1:ak8LHclz9obQtxH3j5EHn/kHRCnoErYb/Mjh82W4a2I=",
         },
         ldflags: "-w -s -X github.com/kubeovn/kube-ovn/versions.VERSION=v1.16.2",
+        tags: "",
         binaries: &[
-            ("./cmd/controller", "", "kube-ovn-controller"),
-            ("./cmd/daemon", "", "kube-ovn-daemon"),
-            ("./cmd/cni", "", "kube-ovn"),
-            ("./cmd", "", "kube-ovn-cmd"),
+            ("./cmd/controller", "kube-ovn-controller"),
+            ("./cmd/daemon", "kube-ovn-daemon"),
+            ("./cmd/cni", "kube-ovn"),
+            ("./cmd", "kube-ovn-cmd"),
         ],
     },
     Source {
@@ -53,17 +55,18 @@ const SOURCES: [Source; 4] = [
         },
         // Three fields: version, revision, date.
         ldflags: "-s -w -X 'github.com/cilium/cilium/pkg/version.ciliumVersion=1.18.2 e2e 2025-09-01T00:00:00+00:00'",
+        // Without it the operator has no cluster-pool; nothing else knows it.
+        tags: "ipam_provider_operator",
         binaries: &[
-            ("./daemon", "", "cilium-agent"),
-            // Without the tag there is no cluster-pool.
-            ("./operator", "ipam_provider_operator", "cilium-operator-generic"),
-            ("./cilium-dbg", "", "cilium-dbg"),
-            ("./plugins/cilium-cni", "", "cilium-cni"),
-            ("./hubble", "", "hubble"),
-            ("./tools/mount", "", "cilium-mount"),
-            ("./tools/sysctlfix", "", "cilium-sysctlfix"),
-            ("./cilium-health", "", "cilium-health"),
-            ("./cilium-health/responder", "", "cilium-health-responder"),
+            ("./daemon", "cilium-agent"),
+            ("./operator", "cilium-operator-generic"),
+            ("./cilium-dbg", "cilium-dbg"),
+            ("./plugins/cilium-cni", "cilium-cni"),
+            ("./hubble", "hubble"),
+            ("./tools/mount", "cilium-mount"),
+            ("./tools/sysctlfix", "cilium-sysctlfix"),
+            ("./cilium-health", "cilium-health"),
+            ("./cilium-health/responder", "cilium-health-responder"),
         ],
     },
     Source {
@@ -74,7 +77,8 @@ const SOURCES: [Source; 4] = [
             sum: "h1:KqL9EJ+WgHtz1HR1exezm91n+o8O2uMLs/eHzHJHAWw=",
         },
         ldflags: "-s -w -X sigs.k8s.io/cri-tools/pkg/version.Version=v1.34.0",
-        binaries: &[("./cmd/crictl", "", "crictl")],
+        tags: "",
+        binaries: &[("./cmd/crictl", "crictl")],
     },
     Source {
         name: "coredns",
@@ -84,7 +88,8 @@ const SOURCES: [Source; 4] = [
             sum: "h1:haptbGscSbdWU46xrjdPj1vp3wvH1Z2FgCSQKEdgN5s=",
         },
         ldflags: "-s -w",
-        binaries: &[(".", "", "coredns")],
+        tags: "",
+        binaries: &[(".", "coredns")],
     },
 ];
 
@@ -142,19 +147,14 @@ impl Programs {
 impl Source {
     fn build(&self, go: &Path, cache: &Path) -> Result<PathBuf> {
         let mut key = Sha256::new();
-        key.update(format!("{:?}{}{:?}", self.published, self.ldflags, self.binaries));
+        key.update(format!("{:?}{}{}{:?}", self.published, self.ldflags, self.tags, self.binaries));
         key.update(tools::go(go, &std::env::temp_dir(), &["env", "GOVERSION", "GOOS", "GOARCH"])?);
         let folder = format!("{}-{}", self.name, hex::encode(key.finalize()));
-        let names: Vec<_> = self.binaries.iter().map(|(_, _, name)| *name).collect();
+        let names: Vec<_> = self.binaries.iter().map(|(_, name)| *name).collect();
         tools::cached(cache, &folder, &names, |work| {
             let source = self.published.source(go)?;
-            for (package, tags, name) in self.binaries {
-                let output = work.join(name);
-                let output = output.to_string_lossy();
-                let args = ["build", "-trimpath", "-tags", tags, "-ldflags", self.ldflags, "-o", &output, package];
-                tools::timed(name, || tools::go(go, &source, &args))?;
-            }
-            Ok(())
+            let flags = [format!("-ldflags={}", self.ldflags), format!("-tags={}", self.tags)];
+            tools::timed(self.name, || tools::build(go, &source, &flags, self.binaries, work))
         })
     }
 }
