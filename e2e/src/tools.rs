@@ -214,13 +214,12 @@ pub(crate) fn build(
     binaries: &[(&str, &str)],
     work: &Path,
 ) -> Result<()> {
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let packages: Vec<&str> = binaries.iter().map(|(package, _)| *package).collect();
     let output = format!("-o={}/", work.display());
-    let mut args = vec!["build", &output];
-    args.extend(flags.iter().map(String::as_str));
-    args.extend(binaries.iter().map(|(package, _)| *package));
-    go(program, module, &args)?;
+    go(program, module, &[&["build", &output], &flags[..], &packages].concat())?;
     for (package, name) in binaries {
-        let built = go(program, module, &["list", "-f", "{{.Target}}", package])?;
+        let built = go(program, module, &[&["list", "-f={{.Target}}"], &flags[..], &[package]].concat())?;
         let built = String::from_utf8_lossy(&built);
         let built = Path::new(built.trim()).file_name().map(|file| work.join(file)).unwrap_or_default();
         fs::rename(&built, work.join(name)).map_err(Error::io("rename", &built))?;
