@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use ovncilium_core::ids::RunId;
 use ovncilium_core::journal::{HEADER_LIMIT, RECORD_LIMIT, SHARD_LIMIT, State};
+use ovncilium_core::plan::action::CHAINED_LABEL;
 use ovncilium_core::plan::migrate::{Choices, migrate, settings};
 use ovncilium_core::plan::rollback::rollback;
 use ovncilium_core::plan::{Action, Plan, Resource};
 use ovncilium_engine::collect::{self, Options};
+use ovncilium_engine::events::Event;
 use ovncilium_engine::journal::Store as Journal;
 use ovncilium_engine::run::{Claim, Ended, claim};
 use ovncilium_engine::world::{Cluster as _, Filter, World};
@@ -463,6 +465,35 @@ fn a_node_that_was_made_again_on_the_same_disk_goes_back_too() {
     sim.person().create(&Resource::NODES, &new).unwrap();
     assert_eq!(process(&sim, Some(&back)), Ok(Ended::Done));
     assert!(!files(&sim).iter().any(|file| file.contains("cilium")), "{:?}", files(&sim));
+}
+
+#[test]
+fn a_node_that_would_load_somebody_elses_file_keeps_ours() {
+    let sim = SimCluster::example(14).unwrap();
+    let plan = migration(sim.world());
+    assert_eq!(process(&sim, Some(&plan)), Ok(Ended::Done));
+    let back = way_back(sim.world());
+    let own = sim.nodes().get("worker-2").unwrap().fs.read("01-kube-ovn.conflist").unwrap().to_vec();
+    // Since an agent does not start without it, it goes once the last one has.
+    let mut tell = |event: Event| {
+        let Event::Done { node: Some(node), what, .. } = event else { return };
+        if node.as_str() == "worker-2" && what.contains(&format!("{CHAINED_LABEL}-")) {
+            let mut nodes = sim.nodes_mut();
+            let files = &mut nodes.node("worker-2").fs;
+            files.remove("01-kube-ovn.conflist");
+            files.write("99-loopback.conf", br#"{"cniVersion":"0.3.1","name":"lo","type":"loopback"}"#);
+        }
+    };
+    let attachments = BTreeMap::new();
+    let what = Claim::Begin { plan: &back, attachments: &attachments };
+    let run = claim(sim.world(), "kube-system", "somebody", &what, &mut |_| {}).unwrap();
+    let Ok(Ended::Paused(reason)) = run.carry_out(&mut || Ok(()), &mut tell) else { panic!("it went on") };
+    assert!(reason.contains("node worker-2 would load 99-loopback.conf"), "{reason}");
+    assert!(
+        sim.nodes().get("worker-2").unwrap().fs.loaded().is_some_and(|network| network.file == "01-cilium.conflist")
+    );
+    sim.nodes_mut().node("worker-2").fs.write("01-kube-ovn.conflist", &own);
+    assert_eq!(process(&sim, None), Ok(Ended::Done));
 }
 
 #[test]

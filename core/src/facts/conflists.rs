@@ -70,6 +70,13 @@ impl ConfDir {
         self.files.iter().filter(|file| file.is_loaded()).min_by(|a, b| a.name.cmp(&b.name))
     }
 
+    /// The directory with one file less.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.files.retain(|file| file.name != name);
+        self
+    }
+
     /// The first of them that is not Multus's, which calls another one for a pod's first interface: not always this one
     /// ([`crate::facts::multus`]).
     pub fn behind_multus(&self) -> Option<&ConfFile> {

@@ -76,6 +76,17 @@ pub(super) fn node_stage(
     Stage { title: title.to_owned(), lanes, soak_seconds }
 }
 
+/// Kube-OVN serves Services no more: who is left to is asked on every node right before, and right after.
+pub(super) fn asked_around(
+    controller: Stage,
+    nodes: &[&PlannedNode],
+    before: impl Fn() -> Vec<Action>,
+    after: impl Fn() -> Vec<Action>,
+) -> Vec<Stage> {
+    let ask = |part, actions: &dyn Fn() -> Vec<Action>| node_stage("Services", part, nodes, 0, actions);
+    vec![ask("hand-over", &before), controller, ask("handed-over", &after)]
+}
+
 /// A phase; stages without steps are left out.
 pub(super) fn phase(number: u8, id: &str, title: &str, notices: &str, stages: Vec<Stage>) -> Phase {
     Phase {

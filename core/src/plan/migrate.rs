@@ -8,10 +8,11 @@ use crate::facts::permissions::Permission;
 use crate::facts::workloads::Pod;
 use crate::outcome::NextStep;
 
-use super::action::{AGENT_LABEL, CHAIN_CONFIG, Chain, ENFORCE_CONFIG, ENFORCE_LABEL};
+use super::action::{AGENT_LABEL, CHAIN_CONFIG, Chain, ENFORCE_CONFIG, ENFORCE_LABEL, Moment};
 use super::adopt::{self, Adopting, NotAdoptable};
 use super::build::{
-    back, bare, chain_config, cluster_stage, enforce_config, forward, labels, no_labels, node_stage, phase, step,
+    asked_around, back, bare, chain_config, cluster_stage, enforce_config, forward, labels, no_labels, node_stage,
+    phase, step,
 };
 use super::consequences;
 use super::drift::{self, Held, Standing};
@@ -480,7 +481,7 @@ fn phases(settings: &Settings, installation: &Installation, nodes: &[PlannedNode
             "hand-over",
             "turn Kube-OVN's network policy and load balancer off",
             "pod creation pauses for seconds",
-            vec![hand_over(settings, installation)],
+            hand_over(settings, installation, &all),
         ),
         phase(
             7,
@@ -510,7 +511,7 @@ fn on_delete(pods: &[Pod]) -> Vec<String> {
     names.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-fn hand_over(settings: &Settings, installation: &Installation) -> super::Stage {
+fn hand_over(settings: &Settings, installation: &Installation, all: &[&PlannedNode]) -> Vec<super::Stage> {
     let flags = off(installation);
     let mut steps = vec![step("hand-over", Action::AwaitCoverage)];
     if !flags.is_empty() {
@@ -518,7 +519,13 @@ fn hand_over(settings: &Settings, installation: &Installation) -> super::Stage {
         set.guard = Guard::ControllerFlags { flags: installation.controller.flags_list.clone() };
         steps.push(set);
     }
-    cluster_stage("kube-ovn-controller", steps)
+    let controller = cluster_stage("kube-ovn-controller", steps);
+    if !installation.controller.enable_lb {
+        return vec![controller];
+    }
+    // Until now Kube-OVN has answered pods; a node was always answered by who is left to.
+    let ask = |moment| move || vec![Action::ProbeServices { moment }];
+    asked_around(controller, all, ask(Moment::Before), ask(Moment::After))
 }
 
 /// The first of a list, and how many more there are.

@@ -114,8 +114,10 @@ impl Run<'_> {
                 state.acted_at = Some(now);
                 if state.writes > steps::work(&step.action).attempts() {
                     return Ok(Advance::Blocked(format!(
-                        "{}: still not met after {} attempts: {intent}",
-                        step.id, state.writes
+                        "{}: still not met after {} attempts: {}",
+                        step.id,
+                        state.writes,
+                        reason_of(&intent).map_or_else(|| intent.to_string(), str::to_owned)
                     )));
                 }
                 // Look at once after the first write; later ones wait a poll, they are retries or batches.
@@ -290,8 +292,12 @@ fn progress_of(intent: &Value) -> String {
     if let Some(left) = intent.get("left") {
         return format!("{left} pods left");
     }
-    let why = ["again", "why"].iter().find_map(|key| intent.get(key).and_then(Value::as_str));
-    why.unwrap_or("requested").to_owned()
+    reason_of(intent).unwrap_or("requested").to_owned()
+}
+
+/// Why a step tries again.
+fn reason_of(intent: &Value) -> Option<&str> {
+    ["again", "why", "after"].iter().find_map(|key| intent.get(key).and_then(Value::as_str))
 }
 
 enum Seen {

@@ -1,11 +1,13 @@
 //! Take the chained file of a node out of the runtime's sight.
 //!
 //! Two pods: one reads what is there, one renames the file in its directory, only if its digest is the one that was
-//! read and another configuration remains. The node is never without a configuration.
+//! read and another configuration remains. The node is never without a configuration, and what it loads without ours is known before:
+//! Kube-OVN's own, or the file of a takeover.
 
 use serde_json::{Value, json};
 
-use super::prove_conf::is_chained;
+use super::prove_conf::{describe, is_chained, is_found};
+use super::support::asking::last_reason;
 use super::support::{is_labelled_chained, remove_task, task_answer, task_name, task_pod, text};
 use super::{Cx, Look, StepError, Work};
 use crate::node_task::{self, Answer, Task};
@@ -38,7 +40,7 @@ impl Work for RetireConf {
         }
         let probe = task_name(cx, Task::Probe)?;
         let Some(pod) = task_pod(cx, Task::Probe)? else {
-            return Ok(Look::Act(json!({ "pod": probe, "node": node })));
+            return Ok(Look::Act(json!({ "pod": probe, "node": node, "after": last_reason(cx) })));
         };
         let answer = match task_answer(&pod) {
             None => return Ok(Look::wait(format!("a pod on {node} reads {}", settings.conf_dir))),
@@ -46,16 +48,28 @@ impl Work for RetireConf {
             Some(Ok(answer)) => answer,
         };
         let dir = node_task::conf_dir(node, &settings.conf_dir, &answer);
-        match dir.files.iter().find(|file| file.name == settings.chained_conf) {
-            None => Ok(Look::met("no chained file is there")),
-            Some(file) if is_chained(file, settings) => Ok(Look::Act(json!({
-                "pod": task_name(cx, Task::Retire)?,
-                "node": node,
-                "file": file.name,
-                "sha256": file.sha256,
-            }))),
-            Some(file) => Ok(Look::Blocked(format!("node {node}: {} is not what we wrote", file.name))),
+        let Some(file) = dir.files.iter().find(|file| file.name == settings.chained_conf) else {
+            return Ok(Look::met("no chained file is there"));
+        };
+        if !is_chained(file, settings) {
+            return Ok(Look::Blocked(format!("node {node}: {} is not what we wrote", file.name)));
         }
+        let intent = json!({
+            "pod": task_name(cx, Task::Retire)?,
+            "node": node,
+            "file": file.name,
+            "sha256": file.sha256,
+        });
+        let without = dir.without(&settings.chained_conf);
+        if without.effective().is_some_and(|file| file.is_plain() || is_found(file, settings)) {
+            return Ok(Look::Act(intent));
+        }
+        let why = format!(
+            "node {node} would load {} without {}; the pod of kube-ovn-cni on it writes Kube-OVN's own file when it is started anew",
+            describe(&without),
+            settings.chained_conf
+        );
+        Ok(Look::Act(json!({ "pod": probe, "node": node, "again": why })))
     }
 
     fn act(&self, cx: &Cx<'_>, intent: &Value) -> Result<(), StepError> {

@@ -3,7 +3,6 @@
 //! As [`super::retire_conf`]: one pod reads what is there, one renames the file, only if its digest is the one that was read. What the
 //! node loads without it is known before: our file while a run brings Cilium in, Kube-OVN's own on the way back.
 
-use ovncilium_core::facts::conflists::ConfDir;
 use ovncilium_core::plan::{Kind, Settings};
 use serde_json::{Value, json};
 
@@ -53,7 +52,7 @@ impl Work for RetireFound {
             return Ok(Look::Blocked(format!("node {node}: {conf} is not what was taken over")));
         }
         let sha256 = file.sha256.clone();
-        let without = without(dir, conf);
+        let without = dir.without(conf);
         let fits = without.effective().is_some_and(|file| match cx.plan.kind {
             Kind::Migrate => is_chained(file, settings),
             _ => file.is_plain(),
@@ -90,9 +89,4 @@ fn conf(settings: &Settings) -> Result<&str, StepError> {
 
 fn again(cx: &Cx<'_>, task: Task, why: &str) -> Result<Value, StepError> {
     Ok(json!({ "pod": task_name(cx, task)?, "node": cx.node_name()?, "again": why }))
-}
-
-fn without(mut dir: ConfDir, conf: &str) -> ConfDir {
-    dir.files.retain(|file| file.name != conf);
-    dir
 }

@@ -30,6 +30,7 @@ fn a_pod_does_not_ask_where_a_policy_decides_who_is_let_in() {
         "spec": { "podSelector": { "matchLabels": { "app": "web" } }, "policyTypes": ["Ingress"] },
     });
     sim.person().create(&Resource::NETWORK_POLICIES, &policy).unwrap();
+    let before = sim.store().log().len();
     assert_eq!(process(&sim, Some(&replacement(&sim).unwrap())), Ok(Ended::Done));
     let web = sim.person().get(&Resource::SERVICES.named("shop", "web")).unwrap().unwrap();
     let address = web["spec"]["clusterIP"].as_str().unwrap();
@@ -37,6 +38,7 @@ fn a_pod_does_not_ask_where_a_policy_decides_who_is_let_in() {
         let log = sim.store().log();
         let pods: Vec<_> = log
             .iter()
+            .skip(before)
             .filter(|write| write.verb == "create" && write.object.name.starts_with(&format!("ovncilium-{task}-")))
             // Endpoints bear the names of their pods; actors' requests have no body.
             .filter(|write| !write.request.is_null())
@@ -47,6 +49,21 @@ fn a_pod_does_not_ask_where_a_policy_decides_who_is_let_in() {
     };
     assert!(ask("services") >= 15, "nodes ask it");
     assert_eq!(ask("pod-services"), 0);
+}
+
+#[test]
+fn kube_ovn_serves_on_while_a_node_is_served_by_nobody_else() {
+    let sim = SimCluster::example(43).unwrap();
+    // Ready by all that the API server tells, and without a rule.
+    sim.nodes_mut().node("worker-2").stuck_proxy = true;
+    sim.nodes_mut().node("worker-2").proxy_rules = false;
+    let plan = migration(&sim);
+    let Ok(Ended::Paused(reason)) = process(&sim, Some(&plan)) else { panic!("it went on") };
+    assert!(reason.contains("the node on worker-2 gets no answer of 10.96.0.10:53/dns, 10.96.0.1:443/tcp"), "{reason}");
+    assert!(sim.nodes().ovn.load_balancer, "nobody else is there to serve");
+    sim.nodes_mut().node("worker-2").stuck_proxy = false;
+    assert_eq!(process(&sim, None), Ok(Ended::Done));
+    assert!(!sim.nodes().ovn.load_balancer);
 }
 
 /// A Service of the shop's web pods, and its address.

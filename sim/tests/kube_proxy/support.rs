@@ -70,12 +70,15 @@ pub fn migrated(seed: u64) -> SimCluster {
 pub fn migrated_after(seed: u64, change: impl Fn(&SimCluster)) -> SimCluster {
     let sim = SimCluster::example(seed).unwrap();
     change(&sim);
+    assert_eq!(process(&sim, Some(&migration(&sim))), Ok(Ended::Done));
+    sim
+}
+
+/// The plan that brings Cilium in.
+pub fn migration(sim: &SimCluster) -> Plan {
     let world = sim.world();
     let choices = Choices { soak_seconds: 0, ..Choices::default() };
-    let plan =
-        migrate(&facts(world), &world.charts.chart().unwrap(), &[], &choices, vec![], world.clock.now()).unwrap();
-    assert_eq!(process(&sim, Some(&plan)), Ok(Ended::Done));
-    sim
+    migrate(&facts(world), &world.charts.chart().unwrap(), &[], &choices, vec![], world.clock.now()).unwrap()
 }
 
 /// What must be the same however a run went: objects without what the API server, controllers or time put there.

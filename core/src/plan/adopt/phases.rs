@@ -6,7 +6,8 @@ use super::{Adopted, NotAdoptable};
 use crate::facts::kube_ovn::{Installation, Owner};
 use crate::plan::action::{CHAIN_CONFIG, Chain, ENFORCE_CONFIG, ENFORCE_LABEL, Moment};
 use crate::plan::build::{
-    back_to, chain_config, chain_labels, cluster_stage, enforce_config, labels, no_labels, node_stage, phase, step,
+    asked_around, back_to, chain_config, chain_labels, cluster_stage, enforce_config, labels, no_labels, node_stage,
+    phase, step,
 };
 use crate::plan::migrate::NoPlan;
 use crate::plan::waves::by_wave;
@@ -176,15 +177,18 @@ fn hand_over(settings: &Settings, adopted: &Adopted, kube_ovn: &Installation, al
         steps.push(set);
     }
     let controller = cluster_stage("kube-ovn-controller", steps);
-    if !serves_too || !settings.serves_alone() {
+    if !serves_too {
         return vec![controller];
     }
-    // Who is left to serve is asked right before, and right after.
-    vec![
-        node_stage("Services", "hand-over", all, 0, || serves(settings, Moment::After)),
-        controller,
-        node_stage("Services", "handed-over", all, 0, || serves(settings, Moment::After)),
-    ]
+    if settings.serves_alone() {
+        // What answers is noted already.
+        return asked_around(controller, all, || serves(settings, Moment::After), || serves(settings, Moment::After));
+    }
+    asked_around(controller, all, || vec![ask(Moment::Before)], || vec![ask(Moment::After)])
+}
+
+fn ask(moment: Moment) -> Action {
+    Action::ProbeServices { moment }
 }
 
 /// Cut a node over whose agent runs already.
@@ -199,7 +203,7 @@ fn forward(settings: &Settings, adopted: &Adopted) -> Vec<Action> {
 /// The proof that Cilium serves Services on a node, where nobody else is to.
 fn serves(settings: &Settings, moment: Moment) -> Vec<Action> {
     match settings.serves_alone() {
-        true => vec![Action::AwaitReplacement, Action::ProbeServices { moment }],
+        true => vec![Action::AwaitReplacement, ask(moment)],
         false => Vec::new(),
     }
 }

@@ -1,5 +1,5 @@
-//! What every plan keeps that is not about kube-proxy, where Cilium serves Services alone: it is proven to, after each restart of an agent
-//! and before anybody else who serves them leaves.
+//! What every plan keeps that is not about kube-proxy: Services are asked before and after Kube-OVN serves them no more. Where Cilium
+//! serves them alone it is proven to, after each restart of an agent and before anybody else who serves them leaves.
 
 use std::collections::BTreeSet;
 
@@ -18,13 +18,13 @@ struct Past {
     probed: BTreeSet<String>,
     /// Nodes on which kube-proxy has its rules.
     proven: BTreeSet<String>,
+    /// Kube-OVN serves no more.
+    handed_over: bool,
 }
 
-/// Every promise that `plan` breaks; none where Cilium does not serve alone.
+/// Every promise that `plan` breaks.
 pub(in crate::plan) fn broken(plan: &Plan) -> Vec<Broken> {
-    if !plan.settings.serves_alone() {
-        return Vec::new();
-    }
+    let alone = plan.settings.serves_alone();
     let mut broken = Vec::new();
     let mut past = Past::default();
     for (_, node, step) in plan.steps() {
@@ -33,10 +33,13 @@ pub(in crate::plan) fn broken(plan: &Plan) -> Vec<Broken> {
             broken.push(Broken { step: step.id.to_string(), rule: rule.to_owned() });
         }
     }
-    if plan.kind == Kind::Migrate {
-        let proven = |name: &str| past.replaced.contains(name) && past.probed.contains(name);
+    if plan.kind == Kind::Migrate && (alone || past.handed_over) {
+        let proven = |name: &str| (!alone || past.replaced.contains(name)) && past.probed.contains(name);
         let unproven = plan.nodes.iter().filter(|node| !proven(node.name.as_str()));
-        let rule = unproven.map(|node| format!("Cilium is not proven to serve on {} at last", node.name));
+        let rule = unproven.map(|node| match alone {
+            true => format!("Cilium is not proven to serve on {} at last", node.name),
+            false => format!("nobody asks Services on {} once Kube-OVN serves them no more", node.name),
+        });
         broken.extend(rule.map(|rule| Broken { step: String::new(), rule }));
     }
     broken
@@ -45,6 +48,7 @@ pub(in crate::plan) fn broken(plan: &Plan) -> Vec<Broken> {
 fn rule(plan: &Plan, past: &mut Past, node: &str, action: &Action) -> Option<&'static str> {
     let every = |nodes: &BTreeSet<String>| plan.nodes.iter().all(|node| nodes.contains(node.name.as_str()));
     let migrates = plan.kind == Kind::Migrate;
+    let alone = plan.settings.serves_alone();
     let (holds, rule) = match action {
         Action::ProbeServices { moment: Moment::Before } => {
             past.noted.insert(node.to_owned());
@@ -63,23 +67,30 @@ fn rule(plan: &Plan, past: &mut Past, node: &str, action: &Action) -> Option<&'s
             past.proven.insert(node.to_owned());
             return None;
         }
-        Action::RestartAgent if migrates => {
+        Action::RestartAgent if migrates && alone => {
             past.replaced.remove(node);
             past.probed.remove(node);
             (past.noted.contains(node), "an agent restarts before it is noted which Services answer")
         }
-        Action::LabelNode { labels } if !migrates && matches!(labels.get(AGENT_LABEL), Some(None)) => {
+        Action::LabelNode { labels } if alone && !migrates && matches!(labels.get(AGENT_LABEL), Some(None)) => {
             (past.proven.contains(node), "an agent that serves Services goes before kube-proxy has its rules")
         }
-        Action::RemoveRelease => {
+        Action::RemoveRelease if alone => {
             (every(&past.proven), "Cilium, which serves Services, goes before kube-proxy has its rules on every node")
         }
         action => {
             let off = action.controller_flags()?.get("enable-lb")? == "false";
-            let served = every(&past.replaced) && every(&past.probed);
+            let served = (!alone || every(&past.replaced)) && every(&past.probed);
             // On every node they are asked once more after it.
             past.probed.clear();
-            (!off || served, "Kube-OVN's load balancer goes off before Cilium was proven to serve on every node")
+            past.handed_over |= off;
+            match alone {
+                true => (
+                    !off || served,
+                    "Kube-OVN's load balancer goes off before Cilium was proven to serve on every node",
+                ),
+                false => (!off || served, "Kube-OVN's load balancer goes off before every node has asked Services"),
+            }
         }
     };
     (!holds).then_some(rule)
