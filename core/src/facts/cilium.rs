@@ -45,7 +45,6 @@ pub struct Installation {
     /// Helm release that owns it, when it says so.
     pub release: Option<String>,
     /// Who owns the agent DaemonSet.
-    #[serde(default, skip_serializing_if = "Owner::is_manifest")]
     pub owner: Owner,
     /// Version told by the agent's image tag, `1.18.2`.
     pub version: Option<String>,

@@ -80,13 +80,6 @@ pub enum Owner {
     },
 }
 
-impl Owner {
-    /// Whether nobody's tool owns it.
-    pub fn is_manifest(&self) -> bool {
-        *self == Self::Manifest
-    }
-}
-
 /// The workload that runs `kube-ovn-controller`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

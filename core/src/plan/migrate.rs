@@ -26,7 +26,7 @@ use super::{
     Action, ChartRef, Driver, Guard, Kind, ModulePin, Phase, Plan, PlannedNode, ReleaseStage, Settings, writes,
 };
 pub use crate::values::cluster::CHAINED_CONF;
-use crate::values::cluster::{KUBE_OVN_NETWORK, devices};
+use crate::values::cluster::{KUBE_OVN_NETWORK, devices, tunnel_device};
 use crate::values::pool::{self, NoPool};
 
 /// What the operator may choose.
@@ -203,6 +203,10 @@ pub fn settings(facts: &Facts, chart: &ChartRef, choices: &Choices) -> Result<Se
     let kube_ovn = facts.kube_ovn.value.as_result().map_err(|reason| unknown("kube-ovn", reason))?;
     let installation = kube_ovn.the_one()?;
     let nodes = facts.nodes.value.as_result().map_err(|reason| unknown("nodes", reason))?;
+    if tunnel_device(installation).is_none() {
+        let reason = format!("network type `{}`, of which the device is not known", installation.cni.network_type);
+        return Err(unknown("kube-ovn", &reason));
+    }
     let settings = Settings {
         namespace: installation.namespace.clone(),
         chart: chart.clone(),

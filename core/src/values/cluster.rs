@@ -108,6 +108,22 @@ pub enum NoValues {
         /// The file.
         file: String,
     },
+    /// Runtimes would load Kube-OVN's file first, whatever agents write.
+    #[error("layout beside does not chain: {file} of Kube-OVN sorts before {ours}, so that runtimes load it first")]
+    SortsFirst {
+        /// Kube-OVN's.
+        file: String,
+        /// The chained one.
+        ours: String,
+    },
+    /// A tunnel whose device is not known.
+    #[error("no values: the network type of {object} is `{network_type}`, and which device it makes is not known")]
+    NetworkType {
+        /// The DaemonSet.
+        object: String,
+        /// As it was told.
+        network_type: String,
+    },
     /// IPv6 and dual stack do not work behind the chain (kube-ovn#6681, cilium#32003).
     #[error("no values: only IPv4 is supported, and these subnets are not: {}", subnets.join(", "))]
     NotIpv4 {
@@ -143,7 +159,10 @@ impl NoValues {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Unknown { .. } | Self::Pool(NoPool::Unreadable { .. }) => ExitCode::CouldNotJudge,
-            Self::KubeOvn(_) | Self::NotIpv4 { .. } | Self::NameIsBuiltIn { .. } => ExitCode::Denied,
+            Self::NetworkType { .. } => ExitCode::CouldNotJudge,
+            Self::KubeOvn(_) | Self::NotIpv4 { .. } | Self::NameIsBuiltIn { .. } | Self::SortsFirst { .. } => {
+                ExitCode::Denied
+            }
             Self::Conflist(guide::NoChain::Differs { .. }) => ExitCode::Denied,
             Self::Chart(_)
             | Self::NotCilium { .. }
@@ -169,6 +188,14 @@ impl NoValues {
             Self::NameIsBuiltIn { .. } => NextStep::Edit(
                 "use layout beside (Cilium 1.14 or newer), or upgrade Kube-OVN to 1.10 or newer first".to_owned(),
             ),
+            Self::SortsFirst { .. } => NextStep::Edit(
+                "have Kube-OVN write 01-kube-ovn.conflist, its default (CNI_CONFIG_PRIORITY, `--cni-conf-name`), and remove the file of \
+                 the old name from every node; or use layout guide"
+                    .to_owned(),
+            ),
+            Self::NetworkType { .. } => {
+                NextStep::Edit("Kube-OVN knows geneve, vxlan and stt: correct `--network-type` of kube-ovn-cni".to_owned())
+            }
             Self::NotIpv4 { .. } => NextStep::Read("docs/values.md, \"What is refused\"".to_owned()),
             Self::Pool(NoPool::Taken { .. } | NoPool::NoneFree { .. }) => {
                 NextStep::Edit("name a free range with `--cluster-pool CIDR`".to_owned())
@@ -204,6 +231,10 @@ impl Cluster {
         }
         let nodes = facts.nodes.value.as_result().map_err(|reason| unknown("nodes", reason))?;
         let node_count = u32::try_from(nodes.items.len()).unwrap_or(u32::MAX);
+        if tunnel_device(installation).is_none() {
+            let object = format!("daemonset {}/{}", installation.namespace, installation.cni.name);
+            return Err(NoValues::NetworkType { object, network_type: installation.cni.network_type.clone() });
+        }
         let (devices, uplink_known) = devices(installation, &choices.uplinks);
         Ok(Self {
             network: KUBE_OVN_NETWORK.to_owned(),
@@ -274,13 +305,18 @@ pub fn layout(chart: &Chart, wanted: Option<Layout>) -> Result<Layout, NoValues>
     }
 }
 
+/// The device of Kube-OVN's tunnel; none for a type that no release has.
+pub fn tunnel_device(installation: &Installation) -> Option<&'static str> {
+    match installation.cni.network_type.as_str() {
+        "geneve" => Some("genev_sys_6081"),
+        "vxlan" => Some("vxlan_sys_4789"),
+        "stt" => Some("stt_sys_7471"),
+        _ => None,
+    }
+}
+
 /// Devices Cilium must see: the uplinks, `ovn0` and the tunnel device; and whether the uplinks were told by somebody.
 pub fn devices(installation: &Installation, uplinks: &[String]) -> (Vec<String>, bool) {
-    let tunnel = match installation.cni.network_type.as_str() {
-        "vxlan" => "vxlan_sys_4789",
-        "stt" => "stt_sys_7471",
-        _ => "genev_sys_6081",
-    };
     // `--iface` is a list of names and regular expressions; only a prefix can be said to Cilium.
     let told: Vec<String> = match uplinks {
         [] => installation.cni.iface.iter().flat_map(|list| list.split(',')).filter_map(pattern).collect(),
@@ -288,7 +324,8 @@ pub fn devices(installation: &Installation, uplinks: &[String]) -> (Vec<String>,
     };
     let known = !told.is_empty();
     let uplinks = if known { told } else { vec!["eth+".to_owned()] };
-    (uplinks.into_iter().chain(["ovn0".to_owned(), tunnel.to_owned()]).collect(), known)
+    let own = ["ovn0"].into_iter().chain(tunnel_device(installation)).map(str::to_owned);
+    (uplinks.into_iter().chain(own).collect(), known)
 }
 
 /// `eth0` as it is, `bond.*` as `bond+`; none for what Cilium has no words for.

@@ -68,6 +68,9 @@ pub fn make(facts: &Facts, chart: Chart, request: &Request) -> Result<Made, NoVa
     let cluster = Cluster::read(facts, &chart, &request.choices)?;
     let moment = if request.settled { Moment::Settled } else { Moment::Unmanaged };
     let (config_map, before) = match layout {
+        Layout::Beside if cluster.plain_conf < cluster.chained_conf => {
+            return Err(NoValues::SortsFirst { file: cluster.plain_conf, ours: cluster.chained_conf });
+        }
         Layout::Beside => (None, Vec::new()),
         Layout::Guide => {
             let (conflist, base) = guide::conflist(facts, &chart, request.conflist.as_deref())?;

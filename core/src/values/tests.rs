@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::Digest;
 use crate::facts::kube_ovn::{CniDaemon, Installation, KubeOvn};
 use crate::facts::networks::{Networks, Subnet};
 use crate::facts::nodes::{Node, Nodes};
 use crate::facts::services::{Provider, Services};
 use crate::facts::{Facts, Known, Source, Subject, addresses::Addresses};
 use crate::plan::{ChartRef, ReleaseStage, migrate, values};
+use crate::{Digest, ExitCode};
 
 fn facts() -> Facts {
     let now = jiff::Timestamp::UNIX_EPOCH;
@@ -186,6 +186,23 @@ fn the_tunnel_device_goes_by_the_network_type_and_the_uplink_by_what_was_told() 
         assert_eq!(found.join(" "), expected);
         assert_eq!(known, !expected.starts_with("eth+"), "{expected}");
     }
+}
+
+#[test]
+fn what_cannot_work_gets_no_values() {
+    let made = |change: fn(&mut Installation), layout| {
+        let mut facts = facts();
+        change(installation(&mut facts));
+        let request = Request { layout: Some(layout), ..Request::default() };
+        make(&facts, Chart::of("1.18.12").unwrap(), &request).map(drop)
+    };
+    let error = made(|one| "00-kube-ovn.conflist".clone_into(&mut one.cni.conf_name), Layout::Beside).unwrap_err();
+    assert!(error.to_string().contains("00-kube-ovn.conflist of Kube-OVN sorts before 01-cilium.conflist"), "{error}");
+    assert_eq!(error.exit_code(), ExitCode::Denied);
+    let error = made(|one| "vlan".clone_into(&mut one.cni.network_type), Layout::Guide).unwrap_err();
+    assert!(error.to_string().contains("is `vlan`"), "{error}");
+    assert_eq!(error.exit_code(), ExitCode::CouldNotJudge);
+    assert_eq!(made(|_| (), Layout::Beside), Ok(()));
 }
 
 #[test]

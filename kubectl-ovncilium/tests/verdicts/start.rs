@@ -122,7 +122,7 @@ pub(crate) fn full() -> Facts {
         let cilium = known(facts, "cilium");
         cilium["l7_policies"] = json!([{ "object": "CiliumNetworkPolicy shop/allow", "uses": ["toFQDNs"] }]);
         cilium["installation"] = json!({
-            "namespace": "kube-system", "daemonset": "cilium", "release": "cilium", "version": "1.17.2",
+            "namespace": "kube-system", "daemonset": "cilium", "release": "cilium", "owner": { "kind": "helm", "release": "cilium", "namespace": "kube-system" }, "version": "1.17.2",
             "config": { "kube-proxy-replacement": "false" }, "agents": [{ "node": "worker-1", "ready": true }],
         });
         cilium["crds"] = json!(["ciliumendpoints.cilium.io"]);

@@ -16,8 +16,36 @@ use entries::Entries;
 pub struct Stream {
     /// Its ConfigMaps `cilium-config`, single or in a list.
     pub configs: Vec<CiliumConfig>,
-    /// Document of the agent's DaemonSet.
-    pub agent: Option<u32>,
+    /// The agent's DaemonSet; the last, where there are several.
+    pub agent: Option<Agent>,
+    /// Settings that stand above `cilium-config`: arguments and variables of the agent, and every CiliumNodeConfig.
+    pub overrides: Vec<Override>,
+}
+
+/// The agent's DaemonSet.
+#[derive(Debug, Clone)]
+pub struct Agent {
+    /// Index of its document.
+    pub document: u32,
+    /// Pointer to the directory of the node into which it writes its CNI file, and the directory.
+    pub conf_dir: Option<(String, String)>,
+}
+
+/// A setting that an agent takes from elsewhere than `cilium-config`, and rather.
+#[derive(Debug, Clone)]
+pub struct Override {
+    /// Index of its document.
+    pub document: u32,
+    /// Pointer to it in the document.
+    pub pointer: String,
+    /// The key, as in `cilium-config`.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+    /// What sets it: `the agent's argument --routing-mode=tunnel`.
+    pub told: String,
+    /// Whether a CiliumNodeConfig sets it, for the nodes that it selects.
+    pub of_a_node: bool,
 }
 
 /// One ConfigMap `cilium-config`.
@@ -64,12 +92,14 @@ impl CiliumConfig {
 }
 
 /// Selects the documents that [`find`] reads.
-pub fn selectors() -> [Selector; 5] {
+pub fn selectors() -> [Selector; 7] {
     [
         Selector::kind("", "ConfigMap"),
         Selector::kind("", "ConfigMapList"),
         Selector::kind("apps", "DaemonSet"),
         Selector::kind("apps", "DaemonSetList"),
+        Selector::kind("cilium.io", "CiliumNodeConfig"),
+        Selector::kind("cilium.io", "CiliumNodeConfigList"),
         Selector::kind("", "List"),
     ]
 }
@@ -100,12 +130,14 @@ pub fn find(context: &Context<'_>) -> Result<Stream, String> {
                     });
                 }
                 "DaemonSet" if is_agent(&name, &object)? => {
-                    stream.agent = Some(index);
+                    stream.agent = Some(Agent { document: index, conf_dir: object.conf_dir()? });
                     for container in object.containers()? {
-                        version = version.or_else(|| agent_version(&container.image?));
                         exclusive_hook |= container.hook.iter().any(|word| word.contains("--cni-exclusive=true"));
+                        stream.overrides.extend(container.overrides);
+                        version = version.or_else(|| agent_version(&container.image?));
                     }
                 }
+                "CiliumNodeConfig" => stream.overrides.extend(object.defaults(&name)?),
                 _ => {}
             }
         }
@@ -131,14 +163,15 @@ struct Object<'c> {
 struct Container {
     image: Option<String>,
     hook: Vec<String>,
+    overrides: Vec<Override>,
 }
 
 /// The objects of a document that may matter.
 fn objects<'c>(context: &'c Context<'c>, document: u32, kind: &'c str) -> Result<Vec<Object<'c>>, String> {
     let object = |at: String| Object { context, document, at, of_list: kind.strip_suffix("List").unwrap_or(kind) };
     match kind {
-        "ConfigMap" | "DaemonSet" => Ok(vec![object(String::new())]),
-        "List" | "ConfigMapList" | "DaemonSetList" => {
+        "ConfigMap" | "DaemonSet" | "CiliumNodeConfig" => Ok(vec![object(String::new())]),
+        "List" | "ConfigMapList" | "DaemonSetList" | "CiliumNodeConfigList" => {
             let items: Option<Vec<IgnoredAny>> = object(String::new()).read("/items")?;
             Ok((0..items.map_or(0, |items| items.len())).map(|item| object(format!("/items/{item}"))).collect())
         }
@@ -179,14 +212,84 @@ impl Object<'_> {
             if image.is_none() && self.get(&format!("{at}/name"))?.is_none() {
                 return Ok(containers);
             }
-            let hook = match self.get(&format!("{at}/lifecycle/postStart/exec/command"))? {
-                Some(Value::Array(words)) => {
-                    words.into_iter().filter_map(|word| word.as_str().map(str::to_owned)).collect()
-                }
-                _ => Vec::new(),
-            };
-            containers.push(Container { image, hook });
+            let hook = self.words(&format!("{at}/lifecycle/postStart/exec/command"))?;
+            // Only the agent reads them; a sidecar's words are its own.
+            let is_agent = self.text(&format!("{at}/name"))?.is_none_or(|name| name == "cilium-agent");
+            let overrides = if is_agent { self.overrides(&at)? } else { Vec::new() };
+            containers.push(Container { image, hook, overrides });
         }
+    }
+
+    /// A list of texts; what is of another shape is none.
+    fn words(&self, pointer: &str) -> Result<Vec<String>, String> {
+        let Some(Value::Array(words)) = self.get(pointer)? else { return Ok(Vec::new()) };
+        Ok(words.into_iter().map(|word| word.as_str().map_or_else(|| word.to_string(), str::to_owned)).collect())
+    }
+
+    /// Arguments and variables of the container at `at`. A variable that is filled from elsewhere has no value to be judged: charts
+    /// before 1.12 fill some from `cilium-config` itself.
+    fn overrides(&self, at: &str) -> Result<Vec<Override>, String> {
+        let mut found = Vec::new();
+        for list in ["command", "args"] {
+            let words = self.words(&format!("{at}/{list}"))?;
+            for (index, word) in words.iter().enumerate() {
+                let Some(flag) = word.strip_prefix("--") else { continue };
+                // `--key value` is two words; a switch alone is on.
+                let next = words.get(index + 1).filter(|next| !next.starts_with("--"));
+                let (key, value) = flag.split_once('=').unwrap_or((flag, next.map_or("true", String::as_str)));
+                found.push(Override {
+                    document: self.document,
+                    pointer: format!("{}{at}/{list}/{index}", self.at),
+                    key: key.to_owned(),
+                    value: value.trim().to_owned(),
+                    told: format!("the agent's argument --{key}={value}"),
+                    of_a_node: false,
+                });
+            }
+        }
+        let Some(Value::Array(variables)) = self.get(&format!("{at}/env"))? else { return Ok(found) };
+        for (index, variable) in variables.iter().enumerate() {
+            let text = |key: &str| variable.get(key).and_then(Value::as_str);
+            let Some((name, value)) = text("name").zip(text("value")) else { continue };
+            let Some(key) = name.strip_prefix("CILIUM_") else { continue };
+            found.push(Override {
+                document: self.document,
+                pointer: format!("{}{at}/env/{index}/value", self.at),
+                key: key.to_ascii_lowercase().replace('_', "-"),
+                value: value.trim().to_owned(),
+                told: format!("the agent's variable {name}={value}"),
+                of_a_node: false,
+            });
+        }
+        Ok(found)
+    }
+
+    /// What a CiliumNodeConfig gives the agents of its nodes.
+    fn defaults(&self, name: &str) -> Result<Vec<Override>, String> {
+        let Some(Value::Object(defaults)) = self.get("/spec/defaults")? else { return Ok(Vec::new()) };
+        let one = |(key, value): (String, Value)| {
+            let value = value.as_str().map_or_else(|| value.to_string(), |text| text.trim().to_owned());
+            Override {
+                document: self.document,
+                pointer: format!("{}/spec/defaults/{key}", self.at),
+                told: format!("{key} of CiliumNodeConfig {name} is \"{value}\""),
+                key,
+                value,
+                of_a_node: true,
+            }
+        };
+        Ok(defaults.into_iter().map(one).collect())
+    }
+
+    /// The node's directory behind the volume in which the agent writes its CNI file, with its place.
+    fn conf_dir(&self) -> Result<Option<(String, String)>, String> {
+        let at = "/spec/template/spec/volumes";
+        let Some(Value::Array(volumes)) = self.get(at)? else { return Ok(None) };
+        let found = volumes.iter().enumerate().find(|(_, volume)| volume["name"] == "etc-cni-netd");
+        Ok(found.and_then(|(index, volume)| {
+            let path = volume.pointer("/hostPath/path")?.as_str()?.to_owned();
+            Some((format!("{}{at}/{index}/hostPath/path", self.at), path))
+        }))
     }
 }
 

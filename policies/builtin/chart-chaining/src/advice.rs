@@ -25,6 +25,8 @@ const AUDIT_HURTS: &str = "enforcement-spares-unmanaged";
 const SINCE_POOL_LIST: Version = Version::new(1, 11, 0);
 /// First chart that reads `forceDeviceDetection`.
 const SINCE_DETECTION: Version = Version::new(1, 16, 0);
+/// What to do about a list that is none.
+const RANGES: &str = "write ranges as 100.65.0.0/16, with commas between them";
 /// Ranges Kube-OVN uses unless told otherwise: pods, join network, Services.
 const KUBE_OVN_DEFAULTS: [&str; 3] = ["10.16.0.0/16", "100.64.0.0/16", "10.96.0.0/12"];
 
@@ -67,7 +69,11 @@ pub(crate) fn check(config: &CiliumConfig, context: &Context<'_>) -> Vec<Finding
 ///
 /// # Errors
 /// Why it is not known although other facts of the cluster are: then whether it hurts is an open question.
-fn fact<T: serde::de::DeserializeOwned>(context: &Context<'_>, name: &str, pointer: &str) -> Result<Option<T>, String> {
+pub(crate) fn fact<T: serde::de::DeserializeOwned>(
+    context: &Context<'_>,
+    name: &str,
+    pointer: &str,
+) -> Result<Option<T>, String> {
     // What is not at this place costs nothing to ask for, and tells whether the fact is known.
     let known = |name: &&str| context.facts.get::<serde::de::IgnoredAny>(name, "/-").is_ok();
     match context.facts.require(name, pointer) {
@@ -220,8 +226,15 @@ fn pool(config: &CiliumConfig, context: &Context<'_>) -> Vec<Finding> {
         return vec![config.place(finding, key)];
     }
     let key = "cluster-pool-ipv4-cidr";
-    let pool: Vec<Cidr> =
-        config.get(key).unwrap_or_default().split([' ', ',']).filter_map(|c| c.parse().ok()).collect();
+    let listed = config.get(key).unwrap_or_default();
+    let listed: Vec<&str> = listed.split([' ', ',']).filter(|range| !range.is_empty()).collect();
+    let pool: Vec<Cidr> = match listed.iter().map(|range| range.parse().map_err(|_| *range)).collect() {
+        Ok(pool) => pool,
+        Err(range) => {
+            let told = format!("{}, and `{range}` is no range", config.told(key));
+            return vec![config.place(Finding::fail(POOL_HURTS, told).remedy(RANGES), key)];
+        }
+    };
     if pool.is_empty() {
         return vec![config.place(Finding::skip(POOL, "no IPv4 pool is set"), key)];
     }
@@ -287,6 +300,7 @@ fn enforcement(config: &CiliumConfig, pods: &Result<Option<pods::Pods>, String>)
     if config.is(key, "true") || config.is("enable-policy", "never") {
         return config.place(Finding::pass(AUDIT).message("nothing is dropped"), key);
     }
+    let always = config.is("enable-policy", "always");
     let remedy = "--set policyAuditMode=true, until every pod is managed";
     let finding = match pods {
         Err(why) => Finding::unknown(
@@ -294,15 +308,19 @@ fn enforcement(config: &CiliumConfig, pods: &Result<Option<pods::Pods>, String>)
             format!("{}, and whether pods are managed is not known: {why}", config.told(key)),
         )
         .remedy(remedy),
+        Ok(Some(pods)) if pods.unmanaged == 0 && always && pods.policies == 0 => {
+            Finding::fail(AUDIT, "enable-policy is \"always\", and there is no policy that would let anything through")
+                .remedy("--set policyEnforcementMode=default")
+        }
         Ok(Some(pods)) if pods.unmanaged == 0 => Finding::pass(AUDIT).message("every pod is managed"),
-        Ok(Some(pods)) if pods.policies > 0 => Finding::fail(
-            AUDIT_HURTS,
-            format!(
-                "{} pods are not managed by Cilium, and {} policies would be enforced",
-                pods.unmanaged, pods.policies
-            ),
-        )
-        .remedy(remedy),
+        Ok(Some(pods)) if always || pods.policies > 0 => {
+            let what = match always {
+                true => "what no policy allows would be dropped (enable-policy is \"always\")".to_owned(),
+                false => format!("{} policies would be enforced", pods.policies),
+            };
+            Finding::fail(AUDIT_HURTS, format!("{} pods are not managed by Cilium, and {what}", pods.unmanaged))
+                .remedy(remedy)
+        }
         Ok(Some(pods)) => {
             Finding::fail(AUDIT, format!("{} pods are not managed, and policies are enforced", pods.unmanaged))
                 .remedy(remedy)

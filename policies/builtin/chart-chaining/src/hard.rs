@@ -10,6 +10,11 @@ const IPV4: &str = "ipv4-masquerade-off";
 const IPV6: &str = "ipv6-masquerade-off";
 const EXCLUSIVE: &str = "not-exclusive";
 const WRITTEN: &str = "conf-written";
+const TARGET: &str = "chaining-target";
+const DATAPATH: &str = "veth-datapath";
+
+/// The network of Kube-OVN's own file, in every release.
+const NETWORK: &str = "kube-ovn";
 
 /// First chart that reads `routingMode` and whose agent writes the CNI file itself; older ones ignore the one without a word and
 /// have a script do the other.
@@ -38,6 +43,14 @@ pub(crate) fn rules() -> Vec<Rule> {
              among them, and again whenever they come back. Before Cilium 1.14 a script at the agent's start does that, and \
              writes a file without chaining, unless `cni.customConf=true`.",
         ),
+        Rule::error(TARGET, "the network that Cilium chains behind is Kube-OVN's").help(
+            "`cni.chainingTarget` names a network. An agent that finds no file of it waits for one, for ever: no node gets a file \
+             that chains, and none of its pods an endpoint. Kube-OVN's network is called kube-ovn in every release.",
+        ),
+        Rule::error(DATAPATH, "Cilium's datapath is that of veth pairs").help(
+            "Kube-OVN makes pairs of veth devices, and generic-veth attaches Cilium's programs to them. With `datapath-mode: netkit` \
+             agents expect devices of another kind.",
+        ),
         Rule::warning(WRITTEN, "the agents write a CNI file that chains").help(
             "With `cni.customConf=true` alone nobody writes a file: new pods stay as they are. A file is made of a ConfigMap \
              (`cni.configMap`), or since Cilium 1.14 of the network that `cni.chainingTarget` names, under the name that \
@@ -47,7 +60,23 @@ pub(crate) fn rules() -> Vec<Rule> {
 }
 
 pub(crate) fn check(config: &CiliumConfig, context: &Context<'_>) -> Vec<Finding> {
-    vec![mode(config), routing(config), ipv4(config), ipv6(config), exclusive(config), written(config, context)]
+    let mut findings =
+        vec![mode(config), routing(config), ipv4(config), ipv6(config), exclusive(config), datapath(config)];
+    findings.extend(target(config));
+    findings.push(written(config, context));
+    findings
+}
+
+fn target(config: &CiliumConfig) -> Option<Finding> {
+    let key = "cni-chaining-target";
+    let named = config.get(key).filter(|named| !named.is_empty())?;
+    Some(judge(config, TARGET, key, named == NETWORK, "--set cni.chainingTarget=kube-ovn"))
+}
+
+fn datapath(config: &CiliumConfig) -> Finding {
+    let key = "datapath-mode";
+    let holds = config.get(key).is_none_or(|mode| mode == "veth");
+    judge(config, DATAPATH, key, holds, "--set bpf.datapathMode=veth")
 }
 
 fn judge(config: &CiliumConfig, rule: &str, key: &str, holds: bool, remedy: &str) -> Finding {

@@ -4,6 +4,7 @@
 //! is told as a warning, and as an error where facts show that it hurts.
 
 mod advice;
+mod agent;
 mod hard;
 
 use ovncilium_policy_sdk::cilium::{self, CiliumConfig};
@@ -42,7 +43,7 @@ impl Policy for ChartChaining {
              read its upgrade notes, and look at the rendered cilium-config.",
         ));
         let info = cilium::selectors().into_iter().fold(info, Info::selector);
-        let rules = hard::rules().into_iter().chain(advice::rules());
+        let rules = hard::rules().into_iter().chain(agent::rules()).chain(advice::rules());
         rules.fold(info, Info::rule)
     }
 
@@ -52,10 +53,10 @@ impl Policy for ChartChaining {
             Err(why) => return Ok(vec![Finding::unknown(PRESENT, why)]),
         };
         if stream.configs.is_empty() {
-            return Ok(vec![match stream.agent {
+            return Ok(vec![match &stream.agent {
                 Some(agent) => {
                     Finding::fail(PRESENT, "the agent's DaemonSet is rendered, but no ConfigMap cilium-config")
-                        .document(agent)
+                        .document(agent.document)
                         .remedy("render the whole chart; do not filter documents out of it")
                 }
                 None => Finding::skip(PRESENT, "no Cilium is rendered: neither a cilium-config nor an agent"),
@@ -66,6 +67,7 @@ impl Policy for ChartChaining {
             findings.push(Finding::pass(PRESENT).document(config.document));
             findings.extend(known(config));
             findings.extend(hard::check(config, context));
+            findings.extend(agent::check(config, &stream, context));
             findings.extend(advice::check(config, context));
         }
         Ok(findings)

@@ -43,6 +43,7 @@ struct Cilium {
     namespace: String,
     daemonset: String,
     release: Option<String>,
+    owner: Owner,
 }
 
 impl Policy for OwnerPolicy {
@@ -133,9 +134,15 @@ fn edit(by: &str, object: &str) -> String {
 fn of_cilium(found: Option<&Cilium>) -> Finding {
     let Some(found) = found else { return Finding::skip(CILIUM, "no Cilium is installed") };
     let subject = format!("daemonset {}/{}", found.namespace, found.daemonset);
-    match &found.release {
-        Some(release) => Finding::pass(CILIUM).message(format!("release {release}")).subject(subject),
-        None => Finding::fail(CILIUM, "it carries no mark of a Helm release")
+    match (&found.owner, &found.release) {
+        (Owner::External { by, object }, _) => Finding::fail(
+            CILIUM,
+            format!("{by} makes it anew from {object}: what an upgrade of its release changes returns"),
+        )
+        .subject(subject)
+        .remedy(format!("change it in the source of {object}")),
+        (_, Some(release)) => Finding::pass(CILIUM).message(format!("release {release}")).subject(subject),
+        (_, None) => Finding::fail(CILIUM, "it carries no mark of a Helm release")
             .subject(subject)
             .remedy("change it with the tool that installed it; `helm list -A` shows releases"),
     }
