@@ -99,9 +99,7 @@ fn conf_dir(stream: &Stream, context: &Context<'_>) -> Option<Finding> {
     Some(place(match dirs.iter().find(|dir| **dir != own) {
         None if dirs.is_empty() => return None,
         None => Finding::pass(CONF_DIR).message(own),
-        Some(dir) if dir.is_empty() => {
-            Finding::unknown(CONF_DIR, format!("{own}; the directory of Kube-OVN's file is not known"))
-        }
+        Some(&"") => Finding::unknown(CONF_DIR, format!("{own}; the directory of Kube-OVN's file is not known")),
         Some(dir) => Finding::fail(CONF_DIR, format!("agents write into {own}, Kube-OVN into {dir}"))
             .remedy(format!("--set cni.confPath={dir}")),
     }))
