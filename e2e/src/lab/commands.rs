@@ -73,6 +73,9 @@ pub(crate) fn run(args: &[String], out: &mut dyn Write) -> Result<Option<i32>> {
     .map(|code| code.or(Some(0)))
 }
 
+/// Set to 1, a machine that cannot have a lab fails the stories that want one, where they would be ignored.
+const REQUIRE: &str = "OVNCILIUM_E2E_REQUIRE_LAB";
+
 /// What a lab is made from, when this program runs inside one.
 pub(crate) fn stock_inside() -> Option<Result<Stock>> {
     enter::inside().map(|state| Stock::read(&state))
@@ -83,7 +86,11 @@ pub(crate) fn play_inside(scenario: &'static str, tools: &Tools, out: &mut dyn W
     let mut tests = Tests::new(scenario, out);
     let missing = machine::missing();
     if !missing.is_empty() {
-        tests.skip("has_a_lab", &missing.join("; "));
+        let reasons = missing.join("; ");
+        match env::var_os(REQUIRE).is_some_and(|value| value == "1") {
+            true => drop(tests.run::<()>("has_a_lab", || Err(Error::Expectation(reasons)))),
+            false => tests.skip("has_a_lab", &reasons),
+        }
         return tests.finish();
     }
     let played = tests.run("has_a_lab", || {

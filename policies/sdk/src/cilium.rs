@@ -232,11 +232,18 @@ impl Object<'_> {
         let mut found = Vec::new();
         for list in ["command", "args"] {
             let words = self.words(&format!("{at}/{list}"))?;
-            for (index, word) in words.iter().enumerate() {
+            // A shell's line is many words at one place.
+            let places = words.iter().enumerate().flat_map(|(index, word)| {
+                let whole = word.starts_with("--");
+                let parts = if whole { vec![word.as_str()] } else { word.split_whitespace().collect() };
+                parts.into_iter().map(move |part| (index, part))
+            });
+            let words: Vec<(usize, &str)> = places.collect();
+            for (at_word, (index, word)) in words.iter().enumerate() {
                 let Some(flag) = word.strip_prefix("--") else { continue };
                 // `--key value` is two words; a switch alone is on.
-                let next = words.get(index + 1).filter(|next| !next.starts_with("--"));
-                let (key, value) = flag.split_once('=').unwrap_or((flag, next.map_or("true", String::as_str)));
+                let next = words.get(at_word + 1).map(|(_, next)| *next).filter(|next| !next.starts_with("--"));
+                let (key, value) = flag.split_once('=').unwrap_or((flag, next.unwrap_or("true")));
                 found.push(Override {
                     document: self.document,
                     pointer: format!("{}{at}/{list}/{index}", self.at),
