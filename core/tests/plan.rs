@@ -12,7 +12,7 @@ use ovncilium_core::facts::kube_ovn::{CniDaemon, ConfWriter, Controller, Install
 use ovncilium_core::facts::nodes::{Node, Nodes};
 use ovncilium_core::facts::workloads::{Pod, Workloads};
 use ovncilium_core::facts::{Facts, Source, Subject, addresses, cilium};
-use ovncilium_core::plan::action::{CHAINED_LABEL, Chain};
+use ovncilium_core::plan::action::{CHAINED_LABEL, Chain, Moment};
 use ovncilium_core::plan::lint::{lint, stale};
 use ovncilium_core::plan::migrate::{Choices, NoPlan, migrate};
 use ovncilium_core::plan::rollback::rollback;
@@ -255,18 +255,39 @@ fn charts_that_cannot_chain_beside_are_refused() {
     }
 }
 
-#[test]
-fn a_rollback_takes_the_file_before_the_agent_and_the_agent_last() {
-    let migration = plan(&facts(), &Choices::default()).unwrap();
+/// A cluster that was migrated, with these flags of kube-ovn-controller.
+fn migrated(flags: &[&str]) -> Facts {
     let mut after = facts();
     let config =
         BTreeMap::from([("write-cni-conf-when-ready".into(), "/host/etc/cni/net.d/01-cilium.conflist".into())]);
     let installation = Some(cilium::Installation { config, ..cilium::Installation::default() });
     after.cilium = Subject::known(cilium::Cilium { installation, ..cilium::Cilium::default() }, now());
     let mut kube_ovn = after.kube_ovn.value.known().unwrap().clone();
-    kube_ovn.installations[0].controller.flags_list =
-        vec!["start.sh".into(), "--enable-lb=false".into(), "--enable-np=false".into()];
+    kube_ovn.installations[0].controller.flags_list = flags.iter().map(|flag| (*flag).to_owned()).collect();
     after.kube_ovn = Subject::known(kube_ovn, now());
+    after
+}
+
+#[test]
+fn what_was_off_before_a_migration_is_neither_handed_over_nor_handed_back() {
+    let mut off = facts();
+    let mut kube_ovn = off.kube_ovn.value.known().unwrap().clone();
+    let controller = &mut kube_ovn.installations[0].controller;
+    controller.enable_lb = false;
+    controller.flags_list = vec!["start.sh".into(), "--enable-lb=false".into(), "--enable-np=true".into()];
+    off.kube_ovn = Subject::known(kube_ovn, now());
+    let migration = plan(&off, &Choices::default()).unwrap();
+    assert_eq!(lint(&migration), vec![]);
+    assert!(!migration.steps().any(|(_, _, step)| matches!(step.action, Action::ProbeServices { .. })));
+    let after = migrated(&["start.sh", "--enable-lb=false", "--enable-np=false"]);
+    let back = rollback(&after, migration.settings, &[], vec![], now()).unwrap();
+    assert_eq!(lint(&back), vec![], "the load balancer stays off, as it was");
+}
+
+#[test]
+fn a_rollback_takes_the_file_before_the_agent_and_the_agent_last() {
+    let migration = plan(&facts(), &Choices::default()).unwrap();
+    let after = migrated(&["start.sh", "--enable-lb=false", "--enable-np=false"]);
     let plan = rollback(&after, migration.settings, &[], vec![], now()).unwrap();
     assert_eq!(plan.kind, Kind::Rollback);
     assert_eq!(lint(&plan), vec![]);
@@ -316,6 +337,13 @@ fn an_edited_plan_is_refused() {
         "{without_coverage}"
     );
     assert!(without_coverage.contains("a node enforces before every pod has its endpoint"), "{without_coverage}");
+    for (moment, rule) in [
+        (Moment::Before, "Kube-OVN's load balancer goes off before every node has asked Services"),
+        (Moment::After, "nobody asks Services on w-1 once Kube-OVN serves them no more"),
+    ] {
+        let unasked = broken(&|plan| without(plan, &Action::ProbeServices { moment }));
+        assert!(unasked.contains(rule), "{unasked}");
+    }
     let without_install = broken(&|plan| plan.phases[1].stages.clear());
     assert!(without_install.contains("a node is chained before audit mode is set"), "{without_install}");
     let without_label = broken(&|plan| {

@@ -6,7 +6,7 @@ use crate::facts::Facts;
 use crate::ids::{NodeName, StepId};
 
 use super::action::{AGENT_LABEL, CHAIN_CONFIG, CHAINED_LABEL, ENFORCE_LABEL};
-use super::action::{Chain, ENFORCE_CONFIG};
+use super::action::{Chain, ENFORCE_CONFIG, Moment};
 use super::migrate::cluster_uid;
 use super::values::{chain_defaults, enforce_defaults};
 use super::{Action, Guard, Kind, Lane, ModulePin, Phase, Plan, PlannedNode, SCHEMA, Settings, Stage, Step};
@@ -76,15 +76,20 @@ pub(super) fn node_stage(
     Stage { title: title.to_owned(), lanes, soak_seconds }
 }
 
-/// Kube-OVN serves Services no more: who is left to is asked on every node right before, and right after.
+/// Kube-OVN serves Services no more: who is left to is asked on every node, right before as `first` says, and right after.
 pub(super) fn asked_around(
     controller: Stage,
     nodes: &[&PlannedNode],
-    before: impl Fn() -> Vec<Action>,
-    after: impl Fn() -> Vec<Action>,
+    first: Moment,
+    ask: impl Fn(Moment) -> Vec<Action>,
 ) -> Vec<Stage> {
-    let ask = |part, actions: &dyn Fn() -> Vec<Action>| node_stage("Services", part, nodes, 0, actions);
-    vec![ask("hand-over", &before), controller, ask("handed-over", &after)]
+    let stage = |part, moment| node_stage("Services", part, nodes, 0, || ask(moment));
+    vec![stage("hand-over", first), controller, stage("handed-over", Moment::After)]
+}
+
+/// Services are asked, and nothing else is looked at.
+pub(super) fn ask(moment: Moment) -> Vec<Action> {
+    vec![Action::ProbeServices { moment }]
 }
 
 /// A phase; stages without steps are left out.

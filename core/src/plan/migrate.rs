@@ -11,7 +11,7 @@ use crate::outcome::NextStep;
 use super::action::{AGENT_LABEL, CHAIN_CONFIG, Chain, ENFORCE_CONFIG, ENFORCE_LABEL, Moment};
 use super::adopt::{self, Adopting, NotAdoptable};
 use super::build::{
-    asked_around, back, bare, chain_config, cluster_stage, enforce_config, forward, labels, no_labels, node_stage,
+    ask, asked_around, back, bare, chain_config, cluster_stage, enforce_config, forward, labels, no_labels, node_stage,
     phase, step,
 };
 use super::consequences;
@@ -528,8 +528,7 @@ fn hand_over(settings: &Settings, installation: &Installation, all: &[&PlannedNo
         return vec![controller];
     }
     // Until now Kube-OVN has answered pods; a node was always answered by who is left to.
-    let ask = |moment| move || vec![Action::ProbeServices { moment }];
-    asked_around(controller, all, ask(Moment::Before), ask(Moment::After))
+    asked_around(controller, all, Moment::Before, ask)
 }
 
 /// The first of a list, and how many more there are.

@@ -6,8 +6,8 @@ use super::{Adopted, NotAdoptable};
 use crate::facts::kube_ovn::{Installation, Owner};
 use crate::plan::action::{CHAIN_CONFIG, Chain, ENFORCE_CONFIG, ENFORCE_LABEL, Moment};
 use crate::plan::build::{
-    asked_around, back_to, chain_config, chain_labels, cluster_stage, enforce_config, labels, no_labels, node_stage,
-    phase, step,
+    ask, asked_around, back_to, chain_config, chain_labels, cluster_stage, enforce_config, labels, no_labels,
+    node_stage, phase, step,
 };
 use crate::plan::migrate::NoPlan;
 use crate::plan::waves::by_wave;
@@ -180,15 +180,11 @@ fn hand_over(settings: &Settings, adopted: &Adopted, kube_ovn: &Installation, al
     if !serves_too {
         return vec![controller];
     }
-    if settings.serves_alone() {
+    match settings.serves_alone() {
         // What answers is noted already.
-        return asked_around(controller, all, || serves(settings, Moment::After), || serves(settings, Moment::After));
+        true => asked_around(controller, all, Moment::After, |moment| serves(settings, moment)),
+        false => asked_around(controller, all, Moment::Before, ask),
     }
-    asked_around(controller, all, || vec![ask(Moment::Before)], || vec![ask(Moment::After)])
-}
-
-fn ask(moment: Moment) -> Action {
-    Action::ProbeServices { moment }
 }
 
 /// Cut a node over whose agent runs already.
@@ -203,7 +199,7 @@ fn forward(settings: &Settings, adopted: &Adopted) -> Vec<Action> {
 /// The proof that Cilium serves Services on a node, where nobody else is to.
 fn serves(settings: &Settings, moment: Moment) -> Vec<Action> {
     match settings.serves_alone() {
-        true => vec![Action::AwaitReplacement, ask(moment)],
+        true => vec![Action::AwaitReplacement, Action::ProbeServices { moment }],
         false => Vec::new(),
     }
 }

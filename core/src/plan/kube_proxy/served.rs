@@ -79,18 +79,17 @@ fn rule(plan: &Plan, past: &mut Past, node: &str, action: &Action) -> Option<&'s
             (every(&past.proven), "Cilium, which serves Services, goes before kube-proxy has its rules on every node")
         }
         action => {
-            let off = action.controller_flags()?.get("enable-lb")? == "false";
+            // On the way back it goes off only where it was off before: nothing is handed over.
+            let off = action.controller_flags()?.get("enable-lb")? == "false" && migrates;
             let served = (!alone || every(&past.replaced)) && every(&past.probed);
             // On every node they are asked once more after it.
             past.probed.clear();
             past.handed_over |= off;
-            match alone {
-                true => (
-                    !off || served,
-                    "Kube-OVN's load balancer goes off before Cilium was proven to serve on every node",
-                ),
-                false => (!off || served, "Kube-OVN's load balancer goes off before every node has asked Services"),
-            }
+            let rule = match alone {
+                true => "Kube-OVN's load balancer goes off before Cilium was proven to serve on every node",
+                false => "Kube-OVN's load balancer goes off before every node has asked Services",
+            };
+            (!off || served, rule)
         }
     };
     (!holds).then_some(rule)
